@@ -1,0 +1,1 @@
+"""The notebook's front: Source, Off, MC and the fast analysis."""

@@ -1,0 +1,1 @@
+"""Getting data: the data server, the run catalogue, the runbooks."""

@@ -1,0 +1,1 @@
+"""The Dagster front: partitions, resources, assets, checks, automation. Files here only wire."""

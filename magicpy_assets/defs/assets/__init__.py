@@ -1,0 +1,1 @@
+"""One short file of assets for each data level."""

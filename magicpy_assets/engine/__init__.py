@@ -1,0 +1,1 @@
+"""The embedded MARS programs: read, compute, write. No idea of cells or of Dagster."""

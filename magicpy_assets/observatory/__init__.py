@@ -1,0 +1,1 @@
+"""The embedded MAGIC: simulated showers, nights, Monte Carlo files and the archive that serves them."""

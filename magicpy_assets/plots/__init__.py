@@ -1,0 +1,1 @@
+"""Seeing: figures, tables, progress bars. What is simulated is stamped here, once."""

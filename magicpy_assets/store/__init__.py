@@ -1,0 +1,1 @@
+"""Our own files: where a product lies, and the record beside it."""

@@ -1,1 +1,1 @@
-"""The words of the analysis: levels, periods, cells, runs, settings, errors. No input or output beyond its own tables."""
+"""The words of the analysis: levels, periods, cells, runs, settings, errors. Reads nothing but its own tables."""

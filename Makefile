@@ -1,0 +1,44 @@
+# The two commands of the README (`make demo`, `make test`), the page, and the linters.
+# Everything happens in a virtual environment here; set VENV to use another folder.
+
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+WORKERS ?= 2
+
+export DAGSTER_HOME ?= $(CURDIR)/.dagster
+export DAGSTER_DISABLE_TELEMETRY := 1
+
+.PHONY: demo test page lint benchmarks clean
+
+demo: $(VENV)/.installed
+	@$(BIN)/magicpy fast CrabNebula --period ST0316
+	@echo "Open the Dagster page with: make page"
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+page: $(VENV)/.installed
+	@mkdir -p $(DAGSTER_HOME) && cp dagster.yaml $(DAGSTER_HOME)/dagster.yaml
+	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "magicpy_assets needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[test,lint]"
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) .dagster magicpy_store build *.egg-info

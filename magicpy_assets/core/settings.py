@@ -1,0 +1,253 @@
+"""Settings: one frozen object, from `magicpy.toml`, the environment and arguments, each over the one before.
+
+Unknown keys and values that do not fit are refused all at once, with the nearest names. Passwords are no settings.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+
+from magicpy_assets.core.errors import ConfigError, unknown
+
+FILE_NAME = "magicpy.toml"
+PREFIX = "MAGICPY_"
+NO_SETTINGS = frozenset({"MAGICPY_CONFIG", "MAGICPY_ARCHIVE_PASSWORD", "MAGICPY_REAL_DL3"})
+KEYRING_SERVICE = "magicpy_assets"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ArchiveSettings(_Section):
+    """The data server."""
+
+    url: str = Field(
+        default="embedded", description="'embedded' for the simulated observatory, or the server's http(s) address"
+    )
+    user: str | None = Field(
+        default=None, description="login name; the password comes from environment, netrc or keyring"
+    )
+    concurrency: int = Field(default=4, ge=1, le=64, description="files fetched at the same time")
+    offline: bool = Field(default=False, description="use the last listings and ask the server nothing")
+
+
+class MarsSettings(_Section):
+    """The analysis programs."""
+
+    installation: Literal["embedded", "installed"] = Field(default="embedded", description="which programs to use")
+    marssys: Path | None = Field(default=None, description="root of an installed MARS; by default $MARSSYS")
+    rootsys: Path | None = Field(default=None, description="root of the ROOT it was built with; by default $ROOTSYS")
+
+
+class ComputeSettings(_Section):
+    """Where commands run."""
+
+    kind: Literal["local"] = Field(default="local", description="worker processes on this machine")
+    workers: int | None = Field(default=None, ge=1, description="worker processes; by default one for each core")
+
+
+class ObservatorySettings(_Section):
+    """The embedded observatory."""
+
+    seed: int = Field(default=316, ge=0, description="everything simulated follows from it")
+    cache: Path | None = Field(
+        default=None, description="where made files are kept; by default in the user's cache folder"
+    )
+
+    @property
+    def folder(self) -> Path:
+        """The cache folder in force."""
+        if self.cache is not None:
+            return self.cache
+        from platformdirs import user_cache_path
+
+        return user_cache_path("magicpy_assets") / "observatory"
+
+
+class ForestSettings(_Section):
+    """The forests."""
+
+    model: Literal["random_forest", "xgboost"] = Field(
+        default="random_forest", description="random forests, or boosted trees"
+    )
+
+
+class Settings(_Section):
+    """Everything that can be set."""
+
+    store: Path = Field(default=Path("magicpy_store"), description="folder of all products")
+    sources: tuple[str, ...] = Field(default=("CrabNebula",), description="sources that Dagster shows")
+    periods: tuple[str, ...] = Field(default=("ST0316",), description="observing periods that Dagster shows")
+    archive: ArchiveSettings = ArchiveSettings()
+    mars: MarsSettings = MarsSettings()
+    compute: ComputeSettings = ComputeSettings()
+    observatory: ObservatorySettings = ObservatorySettings()
+    forest: ForestSettings = ForestSettings()
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def origins(self) -> Mapping[str, str]:
+        """Where each value that is not a default came from, by dotted key."""
+        return dict(self._origins)
+
+    def explain(self) -> list[tuple[str, str, str, str]]:
+        """Return a row per setting: dotted key, value, where it came from, meaning."""
+        rows = []
+        for key, value, meaning in _leaves(self, ""):
+            rows.append((key, "" if value is None else str(value), self._origins.get(key, "default"), meaning))
+        return rows
+
+
+def _leaves(section: BaseModel, prefix: str) -> list[tuple[str, Any, str]]:
+    found = []
+    for name, described in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            found += _leaves(value, f"{prefix}{name}.")
+        else:
+            found.append((prefix + name, value, described.description or ""))
+    return found
+
+
+def known_keys() -> list[str]:
+    """Return the dotted keys of all settings."""
+    return [key for key, _, _ in _leaves(Settings(), "")]
+
+
+def load_settings(config: Path | str | None = None, **arguments: Any) -> Settings:
+    """Read the settings in force.
+
+    Parameters
+    ----------
+    config
+        A TOML file; by default `$MAGICPY_CONFIG`, or `magicpy.toml` in the working directory or above it.
+    arguments
+        Values over file and environment: sections as dictionaries, ``archive={"url": ...}``.
+
+    Raises
+    ------
+    ConfigError
+        For unknown keys or values that do not fit, all of them at once.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    path = _find_file(config)
+    layers: list[tuple[str, dict[str, Any]]] = []
+    if path is not None:
+        layers.append((str(path), _read_file(path)))
+    layers.append(("environment", _from_environment()))
+    layers.append(("argument", _nested(arguments)))
+    faults: list[str] = []
+    for origin, layer in layers:
+        for key, value in _flat(layer).items():
+            if key not in known_keys():
+                faults.append(f"{origin}: {unknown('setting', key, known_keys()).message}{_near(key)}")
+                continue
+            name = f"{PREFIX}{key.upper().replace('.', '__')}" if origin == "environment" else origin
+            values[key], origins[key] = value, name
+    if faults:
+        raise ConfigError("\n".join(faults), hint="`magicpy doctor` lists all settings")
+    try:
+        settings = Settings.model_validate(_nested(values))
+    except ValidationError as error:
+        lines = [
+            f"{origins.get(key, 'default')}: {key} = {fault['input']!r}: {fault['msg']}"
+            for fault in error.errors()
+            for key in [".".join(str(part) for part in fault["loc"])]
+        ]
+        raise ConfigError("\n".join(lines)) from error
+    settings._origins.update(origins)
+    return settings
+
+
+def archive_password(settings: Settings) -> str | None:
+    """Return the password for the data server: from the environment, netrc or keyring, in that order.
+
+    Never log it, never put it on a command line.
+    """
+    given = os.environ.get("MAGICPY_ARCHIVE_PASSWORD")
+    if given:
+        return given
+    from requests.utils import get_netrc_auth
+
+    found = get_netrc_auth(settings.archive.url)
+    if found:
+        return str(found[1])
+    if settings.archive.user is None:
+        return None
+    import keyring
+    from keyring.errors import KeyringError
+
+    try:
+        found_there: str | None = keyring.get_password(KEYRING_SERVICE, settings.archive.user)
+        return found_there
+    except KeyringError:
+        return None
+
+
+def _near(key: str) -> str:
+    hint = unknown("setting", key, known_keys()).hint or ""
+    return f" ({hint})" if hint.startswith("did you mean") else ""
+
+
+def _find_file(config: Path | str | None) -> Path | None:
+    named = config or os.environ.get("MAGICPY_CONFIG")
+    if named:
+        path = Path(named)
+        if not path.is_file():
+            raise ConfigError(f"there is no settings file {path}")
+        return path
+    here = Path.cwd()
+    return next((folder / FILE_NAME for folder in (here, *here.parents) if (folder / FILE_NAME).is_file()), None)
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    # A relative path in the file is meant from the file's own folder.
+    if "store" in values:
+        values["store"] = str(path.parent / str(values["store"]))
+    return values
+
+
+def _from_environment() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in os.environ.items():
+        if name.startswith(PREFIX) and name not in NO_SETTINGS:
+            key = name.removeprefix(PREFIX).lower().replace("__", ".")
+            found[key] = tuple(value.split(",")) if key in ("sources", "periods") else value
+    return _nested(found)
+
+
+def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        *sections, name = key.split(".")
+        place = result
+        for section in sections:
+            place = place.setdefault(section, {})
+        if isinstance(value, Mapping):
+            place.setdefault(name, {}).update(value)
+        else:
+            place[name] = value
+    return result
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            result |= _flat(value, f"{prefix}{key}.")
+        else:
+            result[prefix + key] = value
+    return result

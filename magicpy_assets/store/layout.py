@@ -1,0 +1,77 @@
+"""Where products lie: one template per kind, names that people can read. Hashes are in records only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from magicpy_assets.core import datalevels
+from magicpy_assets.core.cell import Cell
+from magicpy_assets.core.datalevels import DataLevel
+from magicpy_assets.core.errors import InputError
+from magicpy_assets.core.runs import night_folder, night_of
+
+FORESTS = "RFs"
+MONTE_CARLO = "MC"
+CATALOGUE = "catalogue"
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a path in the store says: source (or `RFs`, `MC`), level, cell or night, and file name."""
+
+    source: str
+    level: DataLevel
+    name: str
+    cell: Cell | None = None
+    night: date | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of a store."""
+
+    root: Path
+
+    def data(self, source: str, level: DataLevel, cell: Cell, name: str) -> Path:
+        """Return the path of a product made here: `<source>/<level>/<period>/<zenith>-<moon>/<name>`."""
+        return self.root / source / level.key / cell.period.name / cell.zenith_moon / name
+
+    def calibrated(self, source: str, night: date, name: str) -> Path:
+        """Return the path of a downloaded file: `<source>/calibrated/<YYYY_MM_DD>/<name>`."""
+        return self.root / source / datalevels.Calibrated.key / night_folder(night) / name
+
+    def forest(self, cell: Cell) -> Path:
+        """Return the folder of a cell's forests: `RFs/<period>/<zenith>/<moon>`."""
+        return self.root / FORESTS / cell.period.name / cell.zenith.name / cell.moon.key
+
+    def mc(self, level: DataLevel, period: str, zenith: str, use: str, name: str, *, moon: str | None = None) -> Path:
+        """Return the path of a Monte Carlo file; from star on, it belongs to a moon level.
+
+        `use` is `train` or `test`.
+        """
+        noise = f"{zenith}-{moon}" if moon else zenith
+        return self.root / MONTE_CARLO / use / level.key / period / noise / name
+
+    def catalogue(self, night: date) -> Path:
+        """Return the path of a night of the run catalogue."""
+        return self.root / CATALOGUE / f"{night_folder(night)}.parquet"
+
+    def place(self, product: Path) -> Place:
+        """Tell what a path made by `data` or `calibrated` stands for.
+
+        Raises
+        ------
+        InputError
+            If it is not such a path of this store.
+        """
+        try:
+            parts = product.relative_to(self.root).parts
+        except ValueError as error:
+            raise InputError(f"{product} is not in the store {self.root}") from error
+        if len(parts) == 4 and parts[1] == datalevels.Calibrated.key:
+            return Place(parts[0], datalevels.Calibrated, parts[3], night=night_of(parts[2]))
+        if len(parts) == 5:
+            return Place(parts[0], datalevels.by_key(parts[1]), parts[4], cell=Cell.parse(f"{parts[2]}/{parts[3]}"))
+        raise InputError(f"{product} is not where a product of the store {self.root} would lie")

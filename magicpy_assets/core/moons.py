@@ -135,11 +135,16 @@ def from_pedestal(
     middles the RMS is interpolated. The mean rises with the NSB in the same way and settles ties only.
     """
     found = cleanings(hv, optical_filter)
-    middles = [1.0 if row.nsb_low == 0 and row.nsb_high == 1 else 0.5 * (row.nsb_low + row.nsb_high) for row in found]
+    middles = [middle_nsb(row) for row in found]
     points = sorted(zip((row.pedestal_rms_phe for row in found), middles, strict=True))
     nsb = _interpolate(rms_phe, points)
     nsb = min(max(nsb, 0.0), ALL[-1].nsb_high - 1e-6)
     return nsb, of_nsb(nsb)
+
+
+def middle_nsb(row: Cleaning) -> float:
+    """Return the NSB at which a row's pedestal is taken to hold: 1 for dark sky, else the middle of its range."""
+    return 1.0 if row.nsb_high == 1 else 0.5 * (row.nsb_low + row.nsb_high)
 
 
 def _interpolate(x: float, points: list[tuple[float, float]]) -> float:

@@ -260,15 +260,23 @@ def _spread(summary: Floats) -> tuple[float, float]:
     return float(light.std() / light.mean()), float(np.log(depth + 1.0).std())
 
 
+def _place() -> Path:
+    return Path(str(resources.files("magicpy_assets.observatory").joinpath("library", FILE)))
+
+
+def is_there() -> bool:
+    """Tell whether the tables have been made."""
+    return _place().is_file()
+
+
 @cache
 def tables() -> Tables:
     """Load the tables that ship with the package, in the order that `source_light` takes them."""
-    place = resources.files("magicpy_assets.observatory").joinpath("library", FILE)
-    if not place.is_file():
+    if not is_there():
         raise MissingInputError(
-            f"the emission tables {place} are missing", hint="make them with `magicpy observatory library build`"
+            f"the emission tables {_place()} are missing", hint="make them with `magicpy observatory library build`"
         )
-    with resources.as_file(place) as path, np.load(path) as found:
+    with np.load(_place()) as found:
         arrays = [
             np.ascontiguousarray(found[name], dtype=np.float32) for name in ("light", "angles", "points", "spread")
         ]

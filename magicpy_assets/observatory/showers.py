@@ -1,7 +1,8 @@
 """Showers as images: given primaries and pointings, the photo-electrons of every event in both cameras, free of noise.
 
-Images are sparse: pixels with a single photo-electron and no lit neighbour are dropped, and an event is kept only if
-both telescopes hold at least `MIN_PHE` photo-electrons. Both rules hold for every primary alike.
+Images are sparse: a pixel is kept if it or a neighbour holds at least `CORE_PHE` photo-electrons; the others are far
+below what cleaning can see. An event is kept only if both telescopes hold at least `MIN_PHE` photo-electrons in
+clusters, that is in pixels of at least `CLUSTER_PHE` that touch another such pixel. Both rules hold for every primary.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ Floats = NDArray[np.float64]
 
 MODEL = "mini shower MC, hybrid transport (not CORSIKA, not MAGIC's official simulation)"
 MODEL_VERSION = 1
-MIN_PHE = 200
+MIN_PHE = 300
+CLUSTER_PHE = 4
+CORE_PHE = 5
 KINDS = {"gamma": cascade.PHOTON, "electron": cascade.ELECTRON, "proton": cascade.NUCLEON, "helium": cascade.HELIUM}
 E_PAR_SHARE = 1 / 200
 E_PAR_RANGE_GEV = (1.0, 100.0)
@@ -30,7 +33,6 @@ EFFICIENCY_FULL = 0.092
 """Quantum efficiency x collection x reflectivity x shadowing, mean over 300-600 nm, tuned once on the threshold."""
 EFFICIENCY_HYBRID = 0.089
 """The same for tabulated light, set so that the light pool agrees with following every particle."""
-TIME_STEP_NS = 0.1
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ def shoot(
             times,
             int(seeds[i]),
         )
-        for k in np.flatnonzero((counts.sum(axis=2) >= min_phe).all(axis=1)):
+        for k in np.flatnonzero([seen_by_both(counts[k], min_phe) for k in range(len(counts))]):
             kept.add(
                 counts[k],
                 times[k],
@@ -232,30 +234,44 @@ class _Kept:
 
 
 @njit(cache=True)
+def clustered_phe(counts: Floats) -> float:
+    """Return the photo-electrons of one camera (1039,) in pixels that are in a cluster."""
+    total = 0.0
+    for i in range(N_PIXELS):
+        if counts[i] >= CLUSTER_PHE:
+            for j in NEIGHBOURS[i]:
+                if j >= 0 and counts[j] >= CLUSTER_PHE:
+                    total += counts[i]
+                    break
+    return total
+
+
+@njit(cache=True)
+def seen_by_both(counts: Floats, min_phe: float) -> bool:
+    """Tell whether both cameras (2, 1039) hold enough clustered photo-electrons."""
+    return counts[0].sum() >= min_phe and clustered_phe(counts[0]) >= min_phe and clustered_phe(counts[1]) >= min_phe
+
+
+@njit(cache=True)
 def sparse(counts: Floats, times: Floats) -> tuple[NDArray[np.uint16], NDArray[np.uint16], NDArray[np.float32]]:
     """Turn one camera into lit pixels, photo-electrons and mean times (ns) relative to the mean of the image."""
-    lit = np.zeros(N_PIXELS, dtype=np.bool_)
+    lit = counts >= CORE_PHE
     total = summed = 0.0
     for i in range(N_PIXELS):
-        lit[i] = counts[i] >= 2
-        if counts[i] == 1:
-            for j in NEIGHBOURS[i]:
-                if j >= 0 and counts[j] > 0:
-                    lit[i] = True
-                    break
         total += counts[i]
         summed += times[i]
-    reference = summed / total
+        if 0 < counts[i] < CORE_PHE:
+            for j in NEIGHBOURS[i]:
+                if j >= 0 and counts[j] >= CORE_PHE:
+                    lit[i] = True
+                    break
     where = np.flatnonzero(lit)
-    pixels, phe, when = (
-        np.empty(len(where), np.uint16),
-        np.empty(len(where), np.uint16),
-        np.empty(len(where), np.float32),
-    )
+    pixels, phe = np.empty(len(where), np.uint16), np.empty(len(where), np.uint16)
+    when = np.empty(len(where), np.float32)
     for n, i in enumerate(where):
         pixels[n] = i
         phe[n] = min(int(counts[i]), 65535)
-        when[n] = times[i] / counts[i] - reference
+        when[n] = times[i] / counts[i] - summed / total
     return pixels, phe, when
 
 

@@ -1,0 +1,260 @@
+"""MARS trees through uproot: which branch is which column, reading with clear errors, writing flat trees.
+
+Files of MARS itself and our own are read alike: branches are found by their flat name (`MHillas.fSize`), whether or not
+they hang below an object branch (`MHillas./MHillas.fSize`); unknown branches are left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import uproot
+from numpy.typing import NDArray
+
+from magicpy_assets.core.errors import InputError, MissingInputError, unknown
+
+Array = NDArray[Any]
+CARDS = "MSimulation.fCards"
+"""Branch of `RunHeaders` that says, as JSON text, what is simulated and how; absent in real data."""
+PROVENANCE = "MProvenance.fCards"
+"""Branch of `RunHeaders` that says, as JSON text, by which programs and from what a file was made."""
+COMPRESSION = uproot.ZSTD(1)
+_SIZED = re.compile(r"\[(\d+)\]$")
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A branch of a tree and the column it becomes: NumPy dtype as written, unit, what it means."""
+
+    branch: str
+    column: str
+    dtype: str
+    unit: str = ""
+    meaning: str = ""
+
+
+@contextmanager
+def open_root(path: Path) -> Iterator[Any]:
+    """Open a ROOT file for reading.
+
+    Raises
+    ------
+    MissingInputError
+        If it is not there.
+    InputError
+        If it is empty, cut short or not a ROOT file.
+    """
+    if not path.is_file():
+        raise MissingInputError(f"there is no file {path}")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty", hint="get the file again")
+    try:
+        file = uproot.open(path, handler=uproot.MemmapSource)
+    except Exception as error:  # uproot raises many kinds for a file it cannot understand
+        raise InputError(f"{path} is not a whole ROOT file: {_first_line(error)}", hint="get the file again") from error
+    with file:
+        yield file
+
+
+def tree_of(file: Any, name: str, path: Path) -> Any:
+    """Return a tree of an open file, its first cycle.
+
+    Raises
+    ------
+    InputError
+        If the file has no such tree.
+    """
+    names = [key.split(";")[0] for key in file.keys(recursive=False)]
+    if name not in names:
+        near = unknown("tree", name, names)
+        raise InputError(f"{path} has no tree {name}", hint=near.hint)
+    try:
+        return file[f"{name};1"] if f"{name};1" in file else file[name]
+    except Exception as error:
+        raise InputError(f"{path}: tree {name} cannot be read: {_first_line(error)}") from error
+
+
+def has_tree(file: Any, name: str) -> bool:
+    """Tell whether an open file holds a tree."""
+    return any(key.split(";")[0] == name for key in file.keys(recursive=False))
+
+
+def branch_keys(tree: Any) -> dict[str, str]:
+    """Return the full key of each branch by its flat name."""
+    return {key.rsplit("/", 1)[-1]: key for key in tree.keys()}  # noqa: SIM118 - not a dictionary
+
+
+def read(
+    tree: Any, branch: str, path: Path, begin: int | None = None, end: int | None = None, *, optional: bool = False
+) -> Array | None:
+    """Read one branch of plain numbers or of fixed-length arrays, or None for an optional branch that is absent.
+
+    Jagged branches whose entries all have one length come back as (entries, length); text as a list of strings.
+
+    Raises
+    ------
+    InputError
+        If the branch is missing, or cannot be read (a file cut short).
+    """
+    keys = branch_keys(tree)
+    if branch not in keys:
+        if optional:
+            return None
+        near = unknown("branch", branch, keys)
+        raise InputError(f"{path}: tree {tree.name} has no branch {branch}", hint=near.hint)
+    try:
+        found = tree[keys[branch]].array(entry_start=begin, entry_stop=end, library="ak")
+    except Exception as error:
+        raise InputError(
+            f"{path}: branch {branch} of tree {tree.name} cannot be read: {_first_line(error)}",
+            hint="the file may be cut short; get it again",
+        ) from error
+    return _plain(found, branch, path)
+
+
+def _plain(found: Any, branch: str, path: Path) -> Array:
+    layout = found.layout
+    if layout.parameter("__array__") == "string":
+        return np.array(found.to_list(), dtype=object)
+    if not hasattr(layout, "offsets"):
+        return ak.to_numpy(found)
+    offsets = np.asarray(layout.offsets)
+    lengths = np.diff(offsets)
+    if len(lengths) and (lengths != lengths[0]).any():
+        raise InputError(f"{path}: entries of {branch} differ in length: {lengths.min()} to {lengths.max()}")
+    length = int(lengths[0]) if len(lengths) else 0
+    return ak.to_numpy(layout.content)[offsets[0] : offsets[-1]].reshape(-1, length)
+
+
+def read_table(tree: Any, branches: Sequence[Branch], path: Path, *, optional: bool = False) -> dict[str, Array]:
+    """Read the branches of a table as columns; absent ones are left out if `optional`."""
+    columns = {}
+    for item in branches:
+        found = read(tree, item.branch, path, optional=optional)
+        if found is not None:
+            columns[item.column] = found
+    return columns
+
+
+def read_cards(file: Any, path: Path, branch: str = CARDS) -> dict[str, str]:
+    """Return the cards of a file; empty if it has none."""
+    if not has_tree(file, "RunHeaders"):
+        return {}
+    found = read(tree_of(file, "RunHeaders", path), branch, path, optional=True)
+    return dict(json.loads(str(found[0]))) if found is not None and len(found) else {}
+
+
+class Writer:
+    """Writes a ROOT file of flat trees. Use it as a context manager on a temporary name."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = uproot.recreate(path, compression=COMPRESSION)
+        self._sized: set[str] = set()
+        self._made: set[str] = set()
+
+    def tree(self, name: str, columns: Mapping[str, Any]) -> None:
+        """Write a tree, or more entries of it, from arrays by branch name: (n,) numbers, (n, m) arrays, or text."""
+        content = {self._safe(branch): _content(values) for branch, values in columns.items()}
+        if name not in self._made:
+            self._file.mktree(name, {branch: _type(values) for branch, values in content.items()})
+            self._made.add(name)
+        self._file[name].extend(content)
+
+    def header(self, columns: Mapping[str, Any]) -> None:
+        """Write the tree `RunHeaders` with its single entry; values are scalars, arrays or text."""
+        self.tree("RunHeaders", {branch: _single(value) for branch, value in columns.items()})
+
+    def _safe(self, branch: str) -> str:
+        """Rename `x[80]` to `x_80_` while writing: uproot would read the brackets as a dimension."""
+        match = _SIZED.search(branch)
+        if match is None:
+            return branch
+        safe = _SIZED.sub(f"_{match[1]}_", branch)
+        self._sized.add(safe)
+        return safe
+
+    def close(self) -> None:
+        """Finish the file and put the brackets back into the names."""
+        self._file.close()
+        if not self._sized:
+            return
+        content = bytearray(self.path.read_bytes())
+        for safe in self._sized:
+            bracketed = re.sub(r"_(\d+)_$", r"[\1]", safe)
+            old, new = _text(safe), _text(bracketed)
+            content = content.replace(old, new)
+        self.path.write_bytes(content)
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._file.close()
+
+
+def _text(name: str) -> bytes:
+    """Return a name as ROOT stores it: a length byte, then the characters."""
+    return bytes([len(name)]) + name.encode()
+
+
+def _single(value: Any) -> Any:
+    if isinstance(value, str):
+        return [value]
+    return np.asarray(value)[None, ...]
+
+
+def _type(values: Any) -> Any:
+    """Return the type by which uproot makes the branch."""
+    if isinstance(values, np.ndarray):
+        return values.dtype
+    layout = values.layout
+    return "string" if layout.parameter("__array__") == "string" else f"var * {layout.content.dtype}"
+
+
+def _content(values: Any) -> Any:
+    """Turn values into what uproot writes: regular (n, m) arrays become jagged ones, as in MARS files."""
+    if isinstance(values, list):
+        return ak.Array(values)
+    array = np.ascontiguousarray(values)
+    if array.dtype == object:
+        return ak.Array([str(item) for item in array])
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8)
+    if array.ndim == 1:
+        return array
+    offsets = ak.index.Index64(np.arange(len(array) + 1, dtype=np.int64) * array.shape[1])
+    return ak.Array(ak.contents.ListOffsetArray(offsets, ak.contents.NumpyArray(array.reshape(-1))))
+
+
+def columns_of(table: Mapping[str, Any], branches: Iterable[Branch]) -> dict[str, Array]:
+    """Return the columns of a table under their branch names and in the dtypes of the branches."""
+    return {item.branch: np.asarray(table[item.column]).astype(item.dtype) for item in branches if item.column in table}
+
+
+def characters(text: str, length: int) -> NDArray[np.int8]:
+    """Return text as the zero-padded character array of MARS headers."""
+    raw = text.encode("ascii", errors="replace")[: length - 1]
+    return np.frombuffer(raw.ljust(length, b"\0"), dtype=np.int8).copy()
+
+
+def text_of(values: Array) -> str:
+    """Return the text of a zero-padded character array."""
+    return (
+        bytes(np.asarray(values).astype(np.int16).astype(np.uint8).tolist()).split(b"\0")[0].decode("ascii", "replace")
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

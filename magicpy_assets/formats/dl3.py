@@ -1,0 +1,292 @@
+"""Reading DL3 (event lists with responses, GADF): our own files and those of others, with or without index files.
+
+Both generations of MAGIC files are understood: a fixed on radius in the keyword RAD_MAX (with right ascensions beyond
+360°, an empty EQUINOX and cards given twice), and an energy-dependent one in the HDU RAD_MAX. Faults that are known
+are mended in memory; the files themselves are only read. Writing is in :mod:`magicpy_assets.formats.gadf`.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from magicpy_assets.core.errors import InputError, MagicpyError, MissingInputError
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = (".fits", ".fits.gz", ".fit", ".fit.gz")
+INDEX_NAMES = ("hdu-index.fits.gz", "obs-index.fits.gz", "hdu-index.fits", "obs-index.fits")
+NEEDED_CARDS = ("OBS_ID", "DEADC", "MJDREFI", "MJDREFF", "RA_PNT", "DEC_PNT")
+LIVETIME_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Component:
+    """One HDU of an observation in the words of the GADF HDU index: kind ("aeff") and class ("aeff_2d")."""
+
+    kind: str
+    hdu_class: str
+    hdu_name: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the headers of one DL3 file say, enough for an index: cards of EVENTS, and the HDUs."""
+
+    path: Path
+    cards: dict[str, Any]
+    components: tuple[Component, ...]
+
+    @property
+    def obs_id(self) -> int:
+        """Run number."""
+        return int(self.cards["OBS_ID"])
+
+    @property
+    def source(self) -> str:
+        """Name of the observed source as written in the file."""
+        return str(self.cards.get("OBJECT", ""))
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the file says it is simulated."""
+        return bool(self.cards.get("SIMULATD", False))
+
+
+def files(place: Path | str | Iterable[Path | str]) -> list[Path]:
+    """Return the FITS files of a folder (and its subfolders) that are not index files; a file is itself.
+
+    Raises
+    ------
+    MissingInputError
+        If the place does not exist or holds no FITS file.
+    """
+    if not isinstance(place, str | Path):
+        return [path for part in place for path in files(part)]
+    place = Path(place)
+    if place.is_file():
+        return [place]
+    if not place.is_dir():
+        raise MissingInputError(f"{place}: no such file or folder", hint="give the folder that holds the DL3 files")
+    found = sorted(
+        path
+        for path in place.rglob("*")
+        if path.name.endswith(SUFFIXES) and path.name not in INDEX_NAMES and not path.name.startswith(".")
+    )
+    if not found:
+        raise MissingInputError(
+            f"{place}: no FITS file in this folder", hint="give the folder that holds the DL3 files"
+        )
+    return found
+
+
+def entries(place: Path | str | Iterable[Path | str]) -> list[Entry]:
+    """Read the headers of all DL3 files of a place, in order of run number. Files without events are left out.
+
+    Raises
+    ------
+    InputError
+        If no file holds events, or two files hold the same run.
+    """
+    found = sorted((entry for path in files(place) if (entry := entry_of(path))), key=lambda entry: entry.obs_id)
+    if not found:
+        raise InputError(f"{place}: none of the FITS files holds an EVENTS table", hint="DL3 files are needed here")
+    for before, after in pairwise(found):
+        if before.obs_id == after.obs_id:
+            raise InputError(f"run {after.obs_id} is in two files: {before.path} and {after.path}")
+    return found
+
+
+def entry_of(path: Path) -> Entry | None:
+    """Headers of one file; None if it holds no events.
+
+    Raises
+    ------
+    InputError
+        If the file is not readable FITS or lacks a keyword without which its times and directions mean nothing.
+    """
+    with _opened(path) as hdus:
+        if "EVENTS" not in hdus:
+            return None
+        cards = _clean_cards(hdus["EVENTS"].header)
+        missing = [name for name in NEEDED_CARDS if name not in cards]
+        if missing:
+            raise InputError(f"{path}: EVENTS lacks {', '.join(missing)}", hint="is this a DL3 file (GADF)?")
+        components = tuple(component for hdu in hdus[1:] if (component := _component(hdu)))
+    return Entry(path, cards, components)
+
+
+def open_observations(place: Path | str | Iterable[Path | str], source: str | None = None) -> Any:
+    """Open DL3 files as gammapy Observations, in order of run number.
+
+    `place` is a folder, a file or several; index files are not needed and nothing is written. With `source` only the
+    runs of that source (name in the file, compared without case, blanks, hyphens and underscores).
+
+    Raises
+    ------
+    MissingInputError
+        If there are no files, or none of that source.
+    InputError
+        If a file cannot be used: which file, which HDU or keyword.
+    """
+    from gammapy.data import Observations
+
+    chosen = entries(place)
+    if source is not None:
+        names = sorted({entry.source for entry in chosen})
+        chosen = [entry for entry in chosen if _same_name(entry.source, source)]
+        if not chosen:
+            raise MissingInputError(f"{place}: no run of {source}", hint=f"the files are of: {', '.join(names)}")
+    return Observations([_observation(entry) for entry in chosen])
+
+
+def is_simulated(observations: Iterable[Any]) -> bool:
+    """Whether any of the observations says it is simulated."""
+    return any(bool(observation.events.table.meta.get("SIMULATD", False)) for observation in observations)
+
+
+def _observation(entry: Entry) -> Any:
+    """One file as a gammapy Observation with everything in memory."""
+    from astropy.table import Table
+    from gammapy.data import GTI, FixedPointingInfo, Observation
+    from gammapy.data.metadata import ObservationMetaData
+    from gammapy.irf import IRF_REGISTRY
+
+    with _opened(entry.path) as hdus:
+        for kind in ("aeff", "edisp"):
+            if not any(component.kind == kind for component in entry.components):
+                raise InputError(f"{entry.path}: no {kind} response (HDUCLAS2) beside the events")
+        events = _event_list(hdus["EVENTS"])
+        if "GTI" not in hdus:
+            raise InputError(f"{entry.path}: no GTI table")
+        gti = GTI.from_table_hdu(_mended(hdus["GTI"]))
+        responses = {}
+        for component in entry.components:
+            if component.kind not in ("events", "gti"):
+                table = _response_table(Table.read(_mended(hdus[component.hdu_name])))
+                responses[component.kind] = IRF_REGISTRY.get_cls(component.hdu_class).from_table(table)
+    _check_live_time(entry, float(gti.time_sum.to_value("s")))
+    meta = ObservationMetaData.from_header(events.table.meta)
+    return Observation(
+        obs_id=entry.obs_id,
+        events=events,
+        gti=gti,
+        meta=meta,
+        pointing=FixedPointingInfo.from_fits_header(events.table.meta),
+        location=meta.location,
+        **responses,
+    )
+
+
+def _event_list(hdu: Any) -> Any:
+    """Events with right ascensions brought into 0 to 360°."""
+    from gammapy.data.io import EventListReader
+
+    try:
+        events = EventListReader.from_gadf_hdu(_mended(hdu))
+    except ValueError as error:
+        raise InputError(f"{hdu.fileinfo()['file'].name if hdu.fileinfo() else 'EVENTS'}: {error}") from error
+    events.table["RA"] = events.table["RA"].quantity % (360 * events.table["RA"].unit)
+    return events
+
+
+def _response_table(table: Any) -> Any:
+    """A response table whose axes are arrays even when a single bin was stored as a scalar; RAD_MAX as float."""
+    for name in table.colnames:
+        if name.endswith(("_LO", "_HI")) and table[name].ndim == 1:
+            table[name] = table[name].quantity[:, np.newaxis] if table[name].unit else table[name][:, np.newaxis]
+    if "RAD_MAX" in table.meta:
+        table.meta["RAD_MAX"] = float(table.meta["RAD_MAX"])
+    return table
+
+
+def _component(hdu: Any) -> Component | None:
+    """Which part of an observation an HDU is; None for one that gammapy does not know."""
+    kinds = {"EVENTS": ("events", "events"), "GTI": ("gti", "gti")}
+    header = hdu.header
+    first = str(header.get("HDUCLAS1", hdu.name)).upper()
+    if first in kinds:
+        return Component(*kinds[first], hdu.name)
+    if first != "RESPONSE":
+        return None
+    names = {"EFF_AREA": "aeff", "EDISP": "edisp", "RPSF": "psf", "PSF": "psf", "BKG": "bkg", "RAD_MAX": "rad_max"}
+    kind = names.get(str(header.get("HDUCLAS2", "")).upper())
+    hdu_class = str(header.get("HDUCLAS4", "")).lower()
+    if kind is None or not hdu_class:
+        logger.warning("%s is of a kind that is not known here and is left out", hdu.name)
+        return None
+    return Component(kind, hdu_class, hdu.name)
+
+
+def _mended(hdu: Any) -> Any:
+    """A copy of a table HDU with each card once and no empty EQUINOX."""
+    from astropy.io import fits
+
+    header = hdu.header.copy()
+    for name in {name for name in header if name not in ("COMMENT", "HISTORY", "") and header.count(name) > 1}:
+        first = header[name]
+        header.remove(name, remove_all=True)
+        header[name] = first
+    if not str(header.get("EQUINOX", "2000")).strip():
+        del header["EQUINOX"]
+    return fits.BinTableHDU(data=hdu.data, header=header, name=hdu.name)
+
+
+def _clean_cards(header: Any) -> dict[str, Any]:
+    """Cards of a header by name, the first of those given twice, without structure and comments."""
+    structural = ("XTENSION", "BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "TFIELDS", "TTYPE", "TFORM", "TUNIT", "TDIM")
+    return {
+        name: header[name]
+        for name in header
+        if name and name not in ("COMMENT", "HISTORY") and not name.startswith(structural)
+    }
+
+
+def _check_live_time(entry: Entry, ontime_s: float) -> None:
+    """Say so when the header's LIVETIME is not the good time times DEADC, which is what is used."""
+    written = entry.cards.get("LIVETIME")
+    used = ontime_s * float(entry.cards["DEADC"])
+    if isinstance(written, int | float) and abs(float(written) - used) > LIVETIME_TOLERANCE * used:
+        logger.warning(
+            "%s: LIVETIME %.1f s in the header, but good time x DEADC is %.1f s; the latter is used",
+            entry.path.name,
+            written,
+            used,
+        )
+
+
+def _same_name(first: str, second: str) -> bool:
+    return _letters(first) == _letters(second)
+
+
+def _letters(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter not in " -_")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a FITS file to read it, in memory, with what astropy says about the file's own faults kept quiet."""
+    from astropy.io import fits
+    from astropy.io.fits.verify import VerifyWarning
+    from astropy.utils.exceptions import AstropyUserWarning
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", VerifyWarning)
+            warnings.filterwarnings("error", "File may have been truncated", AstropyUserWarning)
+            with fits.open(path, mode="readonly", memmap=False) as hdus:
+                yield hdus
+    except MagicpyError:
+        raise
+    except (OSError, AstropyUserWarning) as error:
+        raise InputError(
+            f"{path}: not a readable FITS file ({error})", hint="it may be truncated: get it again"
+        ) from error

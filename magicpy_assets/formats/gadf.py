@@ -1,0 +1,329 @@
+"""Writing DL3 in GADF: the pieces of one run's FITS file, and the index files of a folder.
+
+The rules are those of "Data formats for gamma-ray astronomy" v0.3 as gammapy reads them. Times are seconds of
+terrestrial time since the reference date, so leap seconds cannot hurt. Reading is in
+:mod:`magicpy_assets.formats.dl3`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from magicpy_assets.science.background import FieldBackground
+from magicpy_assets.science.cuts import Cuts
+from magicpy_assets.science.irf import OFFSET_EDGES_DEG, Responses
+from magicpy_assets.version import __version__
+
+Floats = NDArray[np.float64]
+
+HDUDOC = "https://github.com/open-gamma-ray-astro/gamma-astro-data-formats"
+HDUVERS = "0.3"
+TEXT_LENGTH, COMMENT_LENGTH = 68, 47
+CREATOR = f"magicpy_assets {__version__}"
+MJDREFI, MJDREFF = 51544, 0.5
+SITE_LONGITUDE_DEG, SITE_LATITUDE_DEG, SITE_ALTITUDE_M = -17.890879, 28.761579, 2199.0
+"""The centre of the array, as in the published tables of the telescopes' positions."""
+
+
+@dataclass(frozen=True)
+class RunCards:
+    """What the headers of one run say. Angles in deg (ICRS), times in MJD (UTC).
+
+    `extra` are cards of our own (name of at most eight letters to value and comment): forest, simulations, cuts,
+    program, and whether the data is simulated.
+    """
+
+    obs_id: int
+    source: str
+    source_deg: tuple[float, float]
+    pointing_deg: tuple[float, float]
+    zd_deg: float
+    az_deg: float
+    intervals_mjd: Floats
+    dead_fraction: float
+    origin: str = "MAGIC"
+    extra: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+
+    @property
+    def on_time_s(self) -> float:
+        """Sum of the good time intervals, in the time in which they are written."""
+        edges = seconds(self.intervals_mjd)
+        return float((edges[:, 1] - edges[:, 0]).sum())
+
+
+@dataclass(frozen=True)
+class EventColumns:
+    """Events of one run, arrays (n,), in order of time: MJD (UTC), ICRS and horizontal directions in deg, GeV."""
+
+    event_id: NDArray[np.int64]
+    mjd: Floats
+    ra_deg: Floats
+    dec_deg: Floats
+    energy_gev: Floats
+    gammaness: Floats
+    multiplicity: NDArray[np.int16]
+
+
+def seconds(mjd_utc: Floats) -> Floats:
+    """Seconds of terrestrial time from the reference date (J2000.0) to times in MJD (UTC)."""
+    from astropy.time import Time
+
+    days = Time(np.asarray(mjd_utc, dtype=np.float64), format="mjd", scale="utc").tt
+    return np.asarray(((days.jd1 - 2400000.5 - MJDREFI) + (days.jd2 - MJDREFF)) * 86400.0, dtype=np.float64)
+
+
+def run_hdus(
+    cards: RunCards,
+    events: EventColumns,
+    responses: Responses,
+    background: FieldBackground | None = None,
+    pointing: Mapping[str, Floats] | None = None,
+) -> Any:
+    """Return the HDU list of one run's DL3 file.
+
+    `pointing` has arrays mjd, ra_deg, dec_deg, zd_deg, az_deg; without it one row stands for the run.
+    """
+    from astropy.io import fits
+
+    hdus = [fits.PrimaryHDU(), events_hdu(cards, events), gti_hdu(cards), pointing_hdu(cards, pointing)]
+    hdus += response_hdus(cards, responses)
+    if background is not None:
+        hdus.append(background_hdu(cards, background))
+    hdus.append(cuts_hdu(cards, responses.cuts))
+    put_cards(hdus[0].header, {"CREATOR": (CREATOR, "program")})
+    put_cards(hdus[0].header, cards.extra)
+    return fits.HDUList(hdus)
+
+
+def write(path: Path, hdus: Any) -> None:
+    """Write FITS with checksums beside its place and rename it there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pending = path.with_name(f".{os.getpid()}.{path.name}")  # the ending says whether it is compressed
+    try:
+        hdus.writeto(pending, overwrite=True, checksum=True)
+        pending.replace(path)
+    finally:
+        pending.unlink(missing_ok=True)
+
+
+def events_hdu(cards: RunCards, events: EventColumns) -> Any:
+    """EVENTS with all keywords of GADF v0.3."""
+    from astropy.io import fits
+
+    order = np.argsort(events.mjd, kind="stable")
+    columns = [
+        fits.Column("EVENT_ID", "K", array=events.event_id[order]),
+        fits.Column("TIME", "D", unit="s", array=seconds(events.mjd[order])),
+        fits.Column("RA", "E", unit="deg", array=events.ra_deg[order] % 360),
+        fits.Column("DEC", "E", unit="deg", array=events.dec_deg[order]),
+        fits.Column("ENERGY", "E", unit="TeV", array=events.energy_gev[order] / 1e3),
+        fits.Column("GAMMANESS", "E", array=events.gammaness[order]),
+        fits.Column("MULTIP", "I", array=events.multiplicity[order]),
+    ]
+    hdu = fits.BinTableHDU.from_columns(columns, name="EVENTS")
+    edges = seconds(cards.intervals_mjd)
+    put_cards(hdu.header, _class_cards("EVENTS"))
+    put_cards(
+        hdu.header,
+        {
+            "OBS_ID": (cards.obs_id, "run number"),
+            "TSTART": (float(edges.min()), "[s] start"),
+            "TSTOP": (float(edges.max()), "[s] end"),
+            "ONTIME": (cards.on_time_s, "[s] sum of good time intervals"),
+            "LIVETIME": (cards.on_time_s * (1 - cards.dead_fraction), "[s] ONTIME x DEADC"),
+            "DEADC": (1 - cards.dead_fraction, "share of the time that was live"),
+            **_observation_cards(cards),
+            **_time_cards(),
+            **_place_cards(),
+            "EV_CLASS": ("gamma-like, cuts in HDU GH_CUTS", "selection of events"),
+            "NTEL": (2, "number of telescopes"),
+            "TELLIST": ("M1,M2", "telescopes"),
+            **cards.extra,
+        },
+    )
+    return hdu
+
+
+def _observation_cards(cards: RunCards) -> dict[str, tuple[Any, str]]:
+    return {
+        "EQUINOX": (2000.0, "equinox"),
+        "RADECSYS": ("ICRS", "reference frame"),
+        "ORIGIN": (cards.origin, "who made the data"),
+        "TELESCOP": ("MAGIC", "telescope"),
+        "INSTRUME": ("MAGIC stereo", "instrument"),
+        "OBJECT": (cards.source, "observed source"),
+        "RA_OBJ": (cards.source_deg[0], "[deg] source"),
+        "DEC_OBJ": (cards.source_deg[1], "[deg] source"),
+        "OBS_MODE": ("POINTING", "observation mode"),
+        "RA_PNT": (cards.pointing_deg[0], "[deg] pointing"),
+        "DEC_PNT": (cards.pointing_deg[1], "[deg] pointing"),
+        "ALT_PNT": (90.0 - cards.zd_deg, "[deg] mean altitude"),
+        "AZ_PNT": (cards.az_deg, "[deg] mean azimuth, from north through east"),
+    }
+
+
+def gti_hdu(cards: RunCards) -> Any:
+    """Good time intervals."""
+    from astropy.io import fits
+
+    edges = seconds(cards.intervals_mjd)
+    columns = [
+        fits.Column("START", "D", unit="s", array=edges[:, 0]),
+        fits.Column("STOP", "D", unit="s", array=edges[:, 1]),
+    ]
+    hdu = fits.BinTableHDU.from_columns(columns, name="GTI")
+    put_cards(hdu.header, {**_class_cards("GTI"), "OBS_ID": cards.obs_id, **_time_cards()})
+    return hdu
+
+
+def pointing_hdu(cards: RunCards, pointing: Mapping[str, Floats] | None) -> Any:
+    """Where the telescopes pointed, with time."""
+    from astropy.io import fits
+
+    if pointing is None:
+        alone = {"mjd": cards.intervals_mjd.mean(), "zd_deg": cards.zd_deg, "az_deg": cards.az_deg}
+        alone |= {"ra_deg": cards.pointing_deg[0], "dec_deg": cards.pointing_deg[1]}
+        pointing = {name: np.array([value]) for name, value in alone.items()}
+    columns = [
+        fits.Column("TIME", "D", unit="s", array=seconds(pointing["mjd"])),
+        fits.Column("RA_PNT", "D", unit="deg", array=pointing["ra_deg"]),
+        fits.Column("DEC_PNT", "D", unit="deg", array=pointing["dec_deg"]),
+        fits.Column("ALT_PNT", "D", unit="deg", array=90.0 - pointing["zd_deg"]),
+        fits.Column("AZ_PNT", "D", unit="deg", array=pointing["az_deg"]),
+    ]
+    hdu = fits.BinTableHDU.from_columns(columns, name="POINTING")
+    put_cards(hdu.header, {**_class_cards("POINTING"), "OBS_ID": cards.obs_id, **_time_cards(), **_place_cards()})
+    return hdu
+
+
+def response_hdus(cards: RunCards, responses: Responses) -> list[Any]:
+    """EFFECTIVE AREA, ENERGY DISPERSION and RAD_MAX, point-like, at one offset."""
+    import astropy.units as u
+    from pyirf.io import create_aeff2d_hdu, create_energy_dispersion_hdu, create_rad_max_hdu
+
+    true_edges, reco_edges = responses.true_edges_gev * u.GeV, responses.cuts.energy_edges_gev * u.GeV
+    offsets = OFFSET_EDGES_DEG * u.deg
+    area = create_aeff2d_hdu(responses.area_m2[:, np.newaxis] * u.m**2, true_edges, offsets)
+    area.header["LO_THRES"] = (responses.threshold_gev / 1e3, "[TeV] lowest energy to use")
+    area.header["HI_THRES"] = (responses.ceiling_gev / 1e3, "[TeV] highest energy to use")
+    dispersion = create_energy_dispersion_hdu(
+        responses.dispersion[:, :, np.newaxis],
+        true_edges,
+        responses.migration_edges,
+        offsets,
+        extname="ENERGY DISPERSION",
+    )
+    radius = create_rad_max_hdu(responses.cuts.theta_max_deg[:, np.newaxis] * u.deg, reco_edges, offsets)
+    for hdu in (area, dispersion, radius):
+        put_cards(hdu.header, {**_response_cards(cards), "MCWINDOW": (responses.window.text, "simulations used")})
+    return [area, dispersion, radius]
+
+
+def background_hdu(cards: RunCards, background: FieldBackground) -> Any:
+    """BACKGROUND by energy and offset (BKG_2D)."""
+    import astropy.units as u
+    from pyirf.io import create_background_2d_hdu
+
+    hdu = create_background_2d_hdu(
+        background.rate * u.Unit("s-1 MeV-1 sr-1"),
+        background.energy_edges_gev * u.GeV,
+        background.offset_edges_deg * u.deg,
+    )
+    put_cards(hdu.header, _response_cards(cards))
+    return hdu
+
+
+def cuts_hdu(cards: RunCards, cuts: Cuts) -> Any:
+    """The gamma/hadron cut per energy (not part of GADF): GAMMANESS above GH_CUT was kept."""
+    from astropy.io import fits
+
+    columns = [
+        fits.Column("ENERG_LO", "D", unit="TeV", array=cuts.energy_edges_gev[:-1] / 1e3),
+        fits.Column("ENERG_HI", "D", unit="TeV", array=cuts.energy_edges_gev[1:] / 1e3),
+        fits.Column("GH_CUT", "D", array=1 - cuts.hadronness_max),
+        fits.Column("RAD_MAX", "D", unit="deg", array=cuts.theta_max_deg),
+    ]
+    hdu = fits.BinTableHDU.from_columns(columns, name="GH_CUTS")
+    put_cards(
+        hdu.header,
+        {
+            "HDUCLASS": ("GADF", "but no part of the standard"),
+            "HDUCLAS1": ("CUTS", "cuts by energy"),
+            "OBS_ID": cards.obs_id,
+            "CUTS": (cuts.identity, "identity of the cuts"),
+            "CUTRULES": (cuts.text, "how they were found"),
+            "MINSIZE": (cuts.min_size_phe, "[phe] smallest image in both telescopes"),
+        },
+    )
+    return hdu
+
+
+def put_cards(header: Any, cards: Mapping[str, Any]) -> None:
+    """Set cards so that each fits its 80 characters: a long comment is cut, then a long text."""
+    for name, card in cards.items():
+        value, comment = card if isinstance(card, tuple) else (card, "")
+        if isinstance(value, str):
+            value = value[:TEXT_LENGTH]
+            comment = comment[: max(0, TEXT_LENGTH - 3 - max(8, len(value)))]
+        header[name] = (value, comment[:COMMENT_LENGTH])
+
+
+def _response_cards(cards: RunCards) -> dict[str, Any]:
+    return {
+        "HDUVERS": (HDUVERS, "version of the format"),
+        "DATE": (_now(), "when this was made"),
+        "OBS_ID": (cards.obs_id, "run number"),
+        "TELESCOP": "MAGIC",
+        "INSTRUME": "MAGIC stereo",
+        **cards.extra,
+    }
+
+
+def _now() -> str:
+    """Time of writing as FITS wants it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _class_cards(kind: str) -> dict[str, tuple[str, str]]:
+    return {
+        "HDUCLASS": ("GADF", "format"),
+        "HDUDOC": (HDUDOC, "its description"),
+        "HDUVERS": (HDUVERS, "its version"),
+        "HDUCLAS1": (kind, "kind of table"),
+        "CREATOR": (CREATOR, "program"),
+        "DATE": (_now(), "when this was made"),
+    }
+
+
+def _time_cards() -> dict[str, tuple[Any, str]]:
+    return {
+        "MJDREFI": (MJDREFI, "[d] reference date, whole part"),
+        "MJDREFF": (MJDREFF, "[d] reference date, fraction"),
+        "TIMEUNIT": ("s", "unit of times"),
+        "TIMESYS": ("TT", "time scale"),
+        "TIMEREF": ("LOCAL", "where times were taken"),
+    }
+
+
+def _place_cards() -> dict[str, tuple[Any, str]]:
+    return {
+        "GEOLON": (SITE_LONGITUDE_DEG, "[deg] longitude, east positive"),
+        "GEOLAT": (SITE_LATITUDE_DEG, "[deg] latitude"),
+        "ALTITUDE": (SITE_ALTITUDE_M, "[m] above sea level"),
+    }
+
+
+def index_cards(kind: str) -> dict[str, Any]:
+    """Cards of an index table: `kind` is HDU or OBS."""
+    cards: dict[str, Any] = {**_class_cards("INDEX"), "HDUCLAS2": kind}
+    if kind == "OBS":
+        cards |= {**_time_cards(), **_place_cards()}
+    return cards

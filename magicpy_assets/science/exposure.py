@@ -1,0 +1,95 @@
+"""What was observed: the runs, live time and zenith range behind a result, and the sentence that says so.
+
+Every result of this room carries an :class:`Exposure`, so that no number and no figure travels without the data it was
+made from. Nothing here computes physics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from magicpy_assets.core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """The observations behind a result: times in s and MJD (UTC), zenith distances in degrees."""
+
+    source: str
+    runs: tuple[int, ...]
+    live_time_s: float
+    start_mjd: float
+    stop_mjd: float
+    zd_range_deg: tuple[float, float] | None = None
+    simulated: bool = False
+    forests: tuple[str, ...] = ()
+    cuts: tuple[str, ...] = ()
+
+    @property
+    def caption(self) -> str:
+        """The run selection in one line, for figures and reports."""
+        words = [f"{self.source}: {_run_words(self.runs)}", f"live time {_time_words(self.live_time_s)}"]
+        if self.start_mjd > 0:
+            words.append(f"MJD {self.start_mjd:.3f}-{self.stop_mjd:.3f}")
+        if self.zd_range_deg is not None:
+            low, high = self.zd_range_deg
+            words.append(f"zenith distance {low:.0f}°" if high - low < 1 else f"zenith distance {low:.0f}-{high:.0f}°")
+        return ", ".join(words)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and text, ready for JSON."""
+        return {
+            "source": self.source,
+            "runs": list(self.runs),
+            "live_time": {"value": self.live_time_s, "unit": "s"},
+            "start_mjd": self.start_mjd,
+            "stop_mjd": self.stop_mjd,
+            "zenith_distance": None
+            if self.zd_range_deg is None
+            else {"low": self.zd_range_deg[0], "high": self.zd_range_deg[1], "unit": "deg"},
+            "simulated": self.simulated,
+            "forests": list(self.forests),
+            "cuts": list(self.cuts),
+        }
+
+
+def of_observations(observations: Sequence[Any]) -> Exposure:
+    """Sum up gammapy observations.
+
+    Raises
+    ------
+    InputError
+        If there are no observations.
+    """
+    if len(observations) == 0:
+        raise InputError("no observations: there is nothing to analyse", hint="look at the run selection")
+    cards = [observation.events.table.meta for observation in observations]
+    zeniths = [90.0 - float(card["ALT_PNT"]) for card in cards if "ALT_PNT" in card]
+    return Exposure(
+        source=", ".join(_distinct(str(card.get("OBJECT", "unknown source")) for card in cards)),
+        runs=tuple(int(observation.obs_id) for observation in observations),
+        live_time_s=float(sum(o.observation_live_time_duration.to_value("s") for o in observations)),
+        start_mjd=float(min(o.gti.time_start.utc.mjd.min() for o in observations)),
+        stop_mjd=float(max(o.gti.time_stop.utc.mjd.max() for o in observations)),
+        zd_range_deg=(min(zeniths), max(zeniths)) if zeniths else None,
+        simulated=any(bool(card.get("SIMULATD", False)) for card in cards),
+        forests=_distinct(str(card["FOREST"]) for card in cards if card.get("FOREST")),
+        cuts=_distinct(str(card["CUTS"]) for card in cards if card.get("CUTS")),
+    )
+
+
+def _distinct(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(words))
+
+
+def _run_words(runs: tuple[int, ...]) -> str:
+    """One to three runs by number, more by how many and from where to where."""
+    if len(runs) <= 3:
+        return ("run " if len(runs) == 1 else "runs ") + ", ".join(str(run) for run in runs)
+    return f"{len(runs)} runs ({min(runs)} to {max(runs)})"
+
+
+def _time_words(seconds: float) -> str:
+    return f"{seconds / 3600:.2f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"

@@ -1,0 +1,95 @@
+"""Good time intervals and dead time from the times of events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from magicpy_assets.core.errors import InputError
+
+Floats = NDArray[np.float64]
+
+DEAD_TIME_S = 26e-6
+"""Dead time per event of the MAGIC readout (deadTimePerEvent of the standard run cards)."""
+SECONDS_PER_DAY = 86400.0
+GAP_IN_MEAN_INTERVALS = 30.0
+SHORTEST_GAP_S = 1.0
+
+
+@dataclass(frozen=True)
+class LiveTime:
+    """On time of a run and how much of it was live.
+
+    `intervals_mjd` has shape (k, 2). `trigger_rate_hz` is the rate of recorded triggers behind the dead time, `source`
+    says what it was measured from. `consistency` is the ratio of two measures of that rate (1 when they agree).
+    """
+
+    intervals_mjd: Floats
+    dead_fraction: float
+    trigger_rate_hz: float
+    source: str
+    consistency: float
+
+    @property
+    def on_time_s(self) -> float:
+        """Sum of the good time intervals."""
+        return float(np.diff(self.intervals_mjd, axis=1).sum() * SECONDS_PER_DAY)
+
+    @property
+    def live_time_s(self) -> float:
+        """On time less dead time."""
+        return self.on_time_s * (1 - self.dead_fraction)
+
+
+def good_time_intervals(mjd: Floats) -> Floats:
+    """Intervals (k, 2) in MJD from the first to the last event, split where no event came for long.
+
+    Long is 30 mean intervals, at least 1 s: at a steady rate such a gap is not due to chance (e^-30).
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two events with a time.
+    """
+    times = np.sort(mjd[np.isfinite(mjd)])
+    if times.size < 2:
+        raise InputError(f"{times.size} events with a time: the length of the observation is unknown")
+    steps = np.diff(times)
+    usual = np.median(steps) / np.log(2)
+    gap = max(GAP_IN_MEAN_INTERVALS * usual, SHORTEST_GAP_S / SECONDS_PER_DAY)
+    breaks = np.flatnonzero(steps > gap)
+    starts, stops = np.r_[times[0], times[breaks + 1]], np.r_[times[breaks], times[-1]]
+    real = stops > starts
+    return np.column_stack([starts[real], stops[real]])
+
+
+def measure(mjd: Floats, time_since_trigger_s: Floats | None, dead_time_s: float = DEAD_TIME_S) -> LiveTime:
+    """Live time of a run from its events.
+
+    `time_since_trigger_s` is each event's distance from the trigger before it, whether or not that one is among these
+    events, so its mean gives the rate of recorded triggers r; without it the events themselves are counted. A readout
+    that is blind for τ after each recorded trigger is live for 1 - r τ of the time. The rate is measured a second way,
+    from the slope of the exponential (median above τ), as a check.
+    """
+    intervals = good_time_intervals(mjd)
+    on_time_s = float(np.diff(intervals, axis=1).sum() * SECONDS_PER_DAY)
+    counted_hz = max(len(mjd) - len(intervals), 1) / on_time_s
+    usable = np.array([]) if time_since_trigger_s is None else _within_runs(time_since_trigger_s, dead_time_s)
+    if usable.size < 0.5 * len(mjd) or usable.size < 2:
+        return LiveTime(intervals, min(counted_hz * dead_time_s, 1.0), counted_hz, "counted events", 1.0)
+    rate_hz = 1 / float(usable.mean())
+    free_hz = np.log(2) / max(float(np.median(usable)) - dead_time_s, 1e-9)
+    slope_hz = free_hz / (1 + free_hz * dead_time_s)
+    return LiveTime(intervals, min(rate_hz * dead_time_s, 1.0), rate_hz, "time differences", rate_hz / slope_hz)
+
+
+def _within_runs(time_since_trigger_s: Floats, dead_time_s: float) -> Floats:
+    """Time differences that can be real: not shorter than the dead time, not across a pause."""
+    values = time_since_trigger_s[np.isfinite(time_since_trigger_s)]
+    values = values[values >= dead_time_s]
+    if values.size == 0:
+        return values
+    longest = max(SHORTEST_GAP_S, GAP_IN_MEAN_INTERVALS * float(np.median(values)))
+    return np.asarray(values[values < longest], dtype=np.float64)

@@ -1,0 +1,227 @@
+"""From gammapy observations to on/off counts per energy: axes, regions, energy thresholds, stacking.
+
+This is the one place that knows what a MAGIC-like point-like analysis needs of gammapy (reflected regions, the on
+region's radius from the data, no containment correction). Spectrum and light curve start from here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from magicpy_assets.core.errors import InputError, OutOfRangeError
+
+logger = logging.getLogger(__name__)
+
+BINS_PER_DECADE_RECO = 10
+BINS_PER_DECADE_TRUE = 20
+TRUE_RANGE_TEV = (0.01, 100.0)
+RECO_FLOOR_TEV = 0.05
+"""Below, the energy-dependent on regions of MAGIC are so large that three off regions overlap at 0.4°."""
+RECO_CEILING_TEV = 50.0
+SHORT_RUN_S = 600.0
+"""Runs shorter than this are stacked before a fit: the on/off likelihood is biased where off counts are few per bin."""
+THRESHOLD_FRACTION = 0.1
+
+
+@dataclass(frozen=True)
+class EnergyRange:
+    """Range of estimated energy in TeV that may be used."""
+
+    low_tev: float
+    high_tev: float
+
+
+def safe_range(observation: Any) -> EnergyRange:
+    """Energies at which the effective area can be trusted.
+
+    From LO_THRES and HI_THRES of the effective area where the file gives them, else from where the area passes 10 % of
+    its maximum to where it ends. Evaluated at the offset of the target.
+    """
+    aeff = observation.aeff
+    energy = aeff.axes["energy_true"]
+    area = aeff.data.mean(axis=1) if aeff.data.ndim > 1 else aeff.data
+    used = np.flatnonzero(area > THRESHOLD_FRACTION * area.max())
+    if used.size == 0:
+        raise InputError(f"run {observation.obs_id}: the effective area is zero at all energies")
+    low = float(energy.edges_min[used[0]].to_value("TeV"))
+    high = float(energy.edges_max[np.flatnonzero(area > 0)[-1]].to_value("TeV"))
+    low = float(aeff.meta.get("LO_THRES") or low)
+    high = float(aeff.meta.get("HI_THRES") or high)
+    return EnergyRange(low, high)
+
+
+def reduce(
+    observations: Sequence[Any],
+    position_deg: tuple[float, float],
+    *,
+    energy_range_tev: tuple[float | None, float | None] = (None, None),
+    n_off: int = 3,
+    edge_tev: float = 1.0,
+) -> Any:
+    """Return gammapy Datasets with one on/off spectrum per observation.
+
+    Each has its safe range as mask: the energies of :func:`safe_range` cut to `energy_range_tev` (None: no further
+    cut), rounded inwards to the common axis of 10 bins per decade, of which `edge_tev` is an edge.
+
+    Raises
+    ------
+    InputError
+        If there are no observations or no energy is left.
+    OutOfRangeError
+        If the off regions overlap.
+    """
+    from gammapy.datasets import Datasets
+
+    if len(observations) == 0:
+        raise InputError("no observations: there is nothing to analyse", hint="look at the run selection")
+    axis = _reco_axis(edge_tev)
+    return Datasets([_reduce_one(one, position_deg, energy_range_tev, n_off, axis) for one in observations])
+
+
+def stacked(datasets: Any, *, always: bool | None = None) -> Any:
+    """Stack runs into one dataset when they are short (median live time below 10 minutes) or `always`.
+
+    Runs whose on regions differ in kind (fixed and energy-dependent radius) are left alone; the very same object comes
+    back when nothing is stacked. The on/off ratio of the stack is the mean over the runs, weighted with their time.
+    """
+    from gammapy.datasets import Datasets
+
+    short = np.median([dataset.gti.time_sum.to_value("s") for dataset in datasets]) < SHORT_RUN_S
+    one_kind = len({type(dataset.counts.geom.region).__name__ for dataset in datasets}) == 1
+    if len(datasets) < 2 or not one_kind or not (short or always):
+        return datasets
+    together = datasets.stack_reduce(name="stacked")
+    weights = [float(dataset.gti.time_sum.to_value("s")) for dataset in datasets]
+    # gammapy finds the stacked on/off ratio from the off counts, which fails where there are none
+    alpha = float(np.average([nominal_alpha(dataset) for dataset in datasets], weights=weights))
+    together.acceptance.data = np.ones_like(together.acceptance.data)
+    together.acceptance_off.data = np.full_like(together.acceptance_off.data, 1 / alpha)
+    return Datasets([together])
+
+
+@dataclass(frozen=True)
+class Totals:
+    """On and off counts inside the masks, summed over runs; `significance` after Li & Ma 1983, eq. 17."""
+
+    n_on: int
+    n_off: int
+    excess: float
+    significance: float
+
+
+def totals(datasets: Any) -> Totals:
+    """Add up the counts of on/off datasets inside their masks; runs of different on/off ratio are weighted."""
+    from magicpy_assets.science.counts import li_ma
+
+    on = sum(float(d.counts.data[d.mask].sum()) for d in datasets)
+    off = sum(float(d.counts_off.data[d.mask].sum()) for d in datasets)
+    background = sum(float(d.background.data[d.mask].sum()) for d in datasets)
+    alpha = background / off if off > 0 else nominal_alpha(datasets[0])
+    return Totals(int(on), int(off), on - background, li_ma(int(on), int(off), alpha))
+
+
+def nominal_alpha(dataset: Any) -> float:
+    """On/off ratio of exposure of a dataset, from its acceptances (median over energies: it is the same in all)."""
+    return float(np.median(dataset.acceptance.data / np.maximum(dataset.acceptance_off.data, 1e-12)))
+
+
+def used_range(datasets: Any) -> tuple[float, float]:
+    """Lowest and highest estimated energy (TeV) that any dataset may use."""
+    lows, highs = zip(*(_masked_range(dataset) for dataset in datasets), strict=True)
+    return min(lows), max(highs)
+
+
+def energy_edges(datasets: Any, per_decade: int) -> Any:
+    """Edges (Quantity, TeV) for flux points: `per_decade` to the decade over the range of :func:`used_range`."""
+    import astropy.units as u
+
+    low, high = used_range(datasets)
+    edges = datasets[0].counts.geom.axes["energy"].edges.to_value("TeV")
+    usable = edges[(edges > low * 0.999) & (edges < high * 1.001)]
+    chosen = np.union1d(usable[:: BINS_PER_DECADE_RECO // per_decade], usable[-1:])
+    return chosen * u.TeV
+
+
+def _masked_range(dataset: Any) -> tuple[float, float]:
+    axis = dataset.counts.geom.axes["energy"]
+    used = np.flatnonzero(dataset.mask_safe.data.ravel())
+    return float(axis.edges_min[used[0]].to_value("TeV")), float(axis.edges_max[used[-1]].to_value("TeV"))
+
+
+def _reduce_one(
+    observation: Any,
+    position_deg: tuple[float, float],
+    wanted: tuple[float | None, float | None],
+    n_off: int,
+    reco: Any,
+) -> Any:
+    """One observation to a SpectrumDatasetOnOff with its safe mask."""
+    from gammapy.datasets import SpectrumDataset
+    from gammapy.makers import ReflectedRegionsBackgroundMaker, SpectrumDatasetMaker, WobbleRegionsFinder
+    from gammapy.maps import MapAxis, RegionGeom
+
+    if observation.rad_max is None:
+        raise InputError(
+            f"run {observation.obs_id}: no RAD_MAX, neither as HDU nor as keyword; only point-like data can be used"
+        )
+    true = MapAxis.from_energy_bounds(
+        *TRUE_RANGE_TEV, BINS_PER_DECADE_TRUE, per_decade=True, unit="TeV", name="energy_true"
+    )
+    geom = RegionGeom.create(_on_region(observation.rad_max, position_deg), axes=[reco])
+    empty = SpectrumDataset.create(geom=geom, energy_axis_true=true, name=str(observation.obs_id))
+    maker = SpectrumDatasetMaker(
+        containment_correction=False, selection=["counts", "exposure", "edisp"], use_region_center=True
+    )
+    dataset = maker.run(empty, observation)
+    finder = WobbleRegionsFinder(n_off_regions=n_off)
+    dataset = ReflectedRegionsBackgroundMaker(region_finder=finder).run(dataset, observation)
+    if dataset.counts_off is None:
+        raise OutOfRangeError(
+            f"run {observation.obs_id}: {n_off} off regions overlap each other or the on region",
+            hint="use fewer off regions or a higher minimum energy",
+        )
+    dataset.mask_safe = _mask(observation, dataset, wanted)
+    return dataset
+
+
+def _reco_axis(edge_tev: float) -> Any:
+    """Axis of estimated energy, 10 bins per decade, with an edge at `edge_tev`: the same for every run."""
+    from gammapy.maps import MapAxis
+
+    first = np.ceil(BINS_PER_DECADE_RECO * np.log10(RECO_FLOOR_TEV / edge_tev) - 1e-6)
+    last = np.floor(BINS_PER_DECADE_RECO * np.log10(RECO_CEILING_TEV / edge_tev) + 1e-6)
+    edges = edge_tev * 10.0 ** (np.arange(first, last + 1) / BINS_PER_DECADE_RECO)
+    return MapAxis.from_energy_edges(edges, unit="TeV", name="energy")
+
+
+def _on_region(rad_max: Any, position_deg: tuple[float, float]) -> Any:
+    """A point where the radius depends on energy, a circle of that very radius where it is fixed."""
+    from astropy.coordinates import SkyCoord
+    from regions import CircleSkyRegion, PointSkyRegion
+
+    position = SkyCoord(*position_deg, unit="deg", frame="icrs")
+    if rad_max.is_fixed_rad_max:
+        return CircleSkyRegion(position, radius=rad_max.quantity[0, 0])
+    return PointSkyRegion(position)
+
+
+def _mask(observation: Any, dataset: Any, wanted: tuple[float | None, float | None]) -> Any:
+    """Mask of the bins that lie wholly inside the safe and wanted energies."""
+    from gammapy.maps import RegionNDMap
+
+    safe = safe_range(observation)
+    low = max(safe.low_tev, wanted[0] or 0.0)
+    high = min(safe.high_tev, wanted[1] or np.inf)
+    axis = dataset.counts.geom.axes["energy"]
+    inside = (axis.edges_min.to_value("TeV") > low * 0.999) & (axis.edges_max.to_value("TeV") < high * 1.001)
+    if not inside.any():
+        raise InputError(
+            f"run {observation.obs_id}: no energy bin between {low:.3g} and {high:.3g} TeV",
+            hint=f"this run can be used from {safe.low_tev:.3g} to {safe.high_tev:.3g} TeV",
+        )
+    return RegionNDMap.from_geom(dataset.counts.geom, data=inside[:, np.newaxis, np.newaxis])

@@ -334,6 +334,14 @@ class CalibratedFile:
         return read_table(tree_of(self._file, "OriginalMC", self.path), ORIGINAL_MC, self.path, optional=True)
 
     @cached_property
+    def mc_pedestal(self) -> tuple[float, float]:
+        """Pedestal mean and RMS (phe) that Monte Carlo was made with, averaged over the camera."""
+        kind = PEDESTAL_KINDS[2]
+        values = [read(self._events, f"{kind}.fArray.{name}", self.path, 0, 1) for name in ("fMean", "fRms")]
+        mean, rms = (float(np.median(np.asarray(value)[0, :N_PIXELS])) for value in values)
+        return mean, rms
+
+    @cached_property
     def mc_header(self) -> Table | None:
         """Headers of the simulation, single values by name, for Monte Carlo."""
         if not self.info.is_mc:
@@ -353,6 +361,8 @@ def pedestal_level(path: Path) -> tuple[float, float, int]:
         If the file has neither.
     """
     with CalibratedFile(path) as file:
+        if file.info.is_mc:
+            return *file.mc_pedestal, 1
         good = ~file.bad_pixels
         found = file.pedestals
         if found is not None:

@@ -125,13 +125,13 @@ def _plain(found: Any, branch: str, path: Path) -> Array:
     if layout.parameter("__array__") == "string":
         return np.array(found.to_list(), dtype=object)
     if not hasattr(layout, "offsets"):
-        return ak.to_numpy(found)
+        return np.asarray(ak.to_numpy(found))
     offsets = np.asarray(layout.offsets)
     lengths = np.diff(offsets)
     if len(lengths) and (lengths != lengths[0]).any():
         raise InputError(f"{path}: entries of {branch} differ in length: {lengths.min()} to {lengths.max()}")
     length = int(lengths[0]) if len(lengths) else 0
-    return ak.to_numpy(layout.content)[offsets[0] : offsets[-1]].reshape(-1, length)
+    return np.asarray(ak.to_numpy(layout.content))[offsets[0] : offsets[-1]].reshape(-1, length)
 
 
 def read_table(tree: Any, branches: Sequence[Branch], path: Path, *, optional: bool = False) -> dict[str, Array]:

@@ -79,3 +79,29 @@ def sky_of(
     zd = np.degrees(np.arctan2(np.hypot(horizontal, y), up))
     az = np.asarray(pointing_az_deg, dtype=np.float64) + np.degrees(np.arctan2(y, horizontal))
     return zd, az % 360.0
+
+
+def north_angle(ra_deg: ArrayLike, dec_deg: ArrayLike, mjd: ArrayLike) -> Floats:
+    """Return the direction of celestial north in the camera at a pointing: angle (deg) from x towards y."""
+    zd, az = altaz_of(ra_deg, dec_deg, mjd)
+    zd_north, az_north = altaz_of(ra_deg, np.asarray(dec_deg, dtype=np.float64) + 0.1, mjd)
+    x, y = camera_of(zd_north, az_north, zd, az)
+    return np.asarray(np.degrees(np.arctan2(y, x)))
+
+
+def radec_in_camera(
+    x_mm: ArrayLike, y_mm: ArrayLike, ra_deg: ArrayLike, dec_deg: ArrayLike, north_deg: ArrayLike
+) -> tuple[Floats, Floats]:
+    """Return the ICRS position (deg) of camera points for a pointing and its `north_angle`: tangent-plane geometry.
+
+    Much faster than `radec_of` and equal to it within arcseconds. East lies 90 degrees from north towards falling
+    x at north = y, that is against the sense from x to y.
+    """
+    x, y = np.asarray(x_mm, dtype=np.float64) / FOCAL_MM, np.asarray(y_mm, dtype=np.float64) / FOCAL_MM
+    angle, dec0 = np.radians(np.asarray(north_deg)), np.radians(np.asarray(dec_deg))
+    north = x * np.cos(angle) + y * np.sin(angle)
+    east = x * np.sin(angle) - y * np.cos(angle)
+    along = np.cos(dec0) - north * np.sin(dec0)
+    ra = np.asarray(ra_deg) + np.degrees(np.arctan2(east, along))
+    dec = np.degrees(np.arctan2(np.sin(dec0) + north * np.cos(dec0), np.hypot(along, east)))
+    return ra % 360.0, dec

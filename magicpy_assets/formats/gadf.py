@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from magicpy_assets.science.background import FieldBackground
 from magicpy_assets.science.cuts import Cuts
 from magicpy_assets.science.irf import OFFSET_EDGES_DEG, Responses
+from magicpy_assets.science.site import HEIGHT_M, LATITUDE_DEG, LONGITUDE_DEG
 from magicpy_assets.version import __version__
 
 Floats = NDArray[np.float64]
@@ -29,8 +30,6 @@ HDUVERS = "0.3"
 TEXT_LENGTH, COMMENT_LENGTH = 68, 47
 CREATOR = f"magicpy_assets {__version__}"
 MJDREFI, MJDREFF = 51544, 0.5
-SITE_LONGITUDE_DEG, SITE_LATITUDE_DEG, SITE_ALTITUDE_M = -17.890879, 28.761579, 2199.0
-"""The centre of the array, as in the published tables of the telescopes' positions."""
 
 
 @dataclass(frozen=True)
@@ -315,9 +314,9 @@ def _time_cards() -> dict[str, tuple[Any, str]]:
 
 def _place_cards() -> dict[str, tuple[Any, str]]:
     return {
-        "GEOLON": (SITE_LONGITUDE_DEG, "[deg] longitude, east positive"),
-        "GEOLAT": (SITE_LATITUDE_DEG, "[deg] latitude"),
-        "ALTITUDE": (SITE_ALTITUDE_M, "[m] above sea level"),
+        "GEOLON": (LONGITUDE_DEG, "[deg] longitude, east positive"),
+        "GEOLAT": (LATITUDE_DEG, "[deg] latitude"),
+        "ALTITUDE": (HEIGHT_M, "[m] above sea level"),
     }
 
 

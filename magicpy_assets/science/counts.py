@@ -1,106 +1,28 @@
 """Counting: θ² distributions with simultaneous off regions, excess, and the significance of Li & Ma.
 
 Events come as tangent-plane offsets from the pointing, so that an off region is a rotation of the source about the
-centre of the camera. Selections (LE, FR, HE) are a table, ``tables/selections.csv``.
+centre of the camera. What is counted is said by a selection, see :mod:`magicpy_assets.science.selections`.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
-from importlib import resources
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from magicpy_assets.core.errors import InputError, OutOfRangeError, unknown
+from magicpy_assets.core.errors import InputError, OutOfRangeError
 from magicpy_assets.science.exposure import Exposure, of_observations
+from magicpy_assets.science.exposure import from_dict as exposure_from
 from magicpy_assets.science.results import Result, plain
+from magicpy_assets.science.selections import Selection
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Cuts that define a θ² count: θ² in deg², sizes in phe (both telescopes), energies in GeV."""
-
-    name: str
-    meaning: str
-    theta2_max_deg2: float
-    hadronness_max: float = 1.0
-    size_min_phe: float = 0.0
-    energy_min_gev: float = 0.0
-    energy_max_gev: float = float("inf")
-    source: str = "user"
-
-    @property
-    def text(self) -> str:
-        """The cuts in words, for captions."""
-        cuts = [f"θ² < {self.theta2_max_deg2:g} deg²"]
-        if self.hadronness_max < 1:
-            cuts.append(f"hadronness < {self.hadronness_max:g}")
-        if self.size_min_phe > 0:
-            cuts.append(f"size > {self.size_min_phe:g} phe")
-        if self.energy_min_gev > 0:
-            cuts.append(f"E > {self.energy_min_gev:g} GeV")
-        if np.isfinite(self.energy_max_gev):
-            cuts.append(f"E < {self.energy_max_gev:g} GeV")
-        return f"{self.name}: " + ", ".join(cuts)
-
-    def with_cuts(self, **cuts: float) -> Selection:
-        """Return a selection of the same kind with some cuts changed."""
-        return replace(self, name=f"{self.name} (changed)", source="user", **cuts)  # type: ignore[arg-type]
-
-    def passes(self, events: Any) -> NDArray[np.bool_]:
-        """Tell which events of a melibea table pass; a cut on a column that is absent is an :class:`InputError`."""
-        limits = (
-            ("hadronness", -np.inf, self.hadronness_max if self.hadronness_max < 1 else np.inf),
-            ("size_phe_1", self.size_min_phe or -np.inf, np.inf),
-            ("size_phe_2", self.size_min_phe or -np.inf, np.inf),
-            ("energy_gev", self.energy_min_gev or -np.inf, self.energy_max_gev),
-        )
-        kept = np.ones(len(events), dtype=bool)
-        for column, low, high in limits:
-            if np.isinf(low) and np.isinf(high):
-                continue
-            if column not in events:
-                raise InputError(f"{self.text}: these events have no column {column!r} to cut on")
-            values = np.asarray(events[column], dtype=np.float64)
-            kept &= (values > low) & (values < high)
-        return kept
-
-
-@cache
-def selections() -> dict[str, Selection]:
-    """Return the standard selections by name."""
-    text = resources.files("magicpy_assets.science").joinpath("tables/selections.csv").read_text()
-    rows = csv.DictReader(text.splitlines())
-    return {
-        row["name"]: Selection(
-            name=row["name"],
-            meaning=row["meaning"],
-            theta2_max_deg2=float(row["theta2_max_deg2"]),
-            hadronness_max=float(row["hadronness_max"]),
-            size_min_phe=float(row["size_min_phe"]),
-            energy_min_gev=float(row["energy_min_gev"]),
-            source=row["source"],
-        )
-        for row in rows
-    }
-
-
-def selection(name: str) -> Selection:
-    """Return the selection of that name (LE, FR or HE, any case)."""
-    table = selections()
-    if name.upper() not in table:
-        raise unknown("selection", name, table)
-    return table[name.upper()]
 
 
 @dataclass(frozen=True)
@@ -202,8 +124,34 @@ class Theta2Result(Result):
             "significance": {"value": self.significance, "error": None, "unit": "sigma"},
             "excess_per_minute": {"value": self.excess_per_minute, "error": None, "unit": "1/min"},
         }
-        document = {"numbers": numbers, "selection": self.selection.text, "off_regions": self.n_off_regions}
-        return dict(plain({**document, "exposure": self.exposure.to_dict()}))
+        document = {
+            "numbers": numbers,
+            "selection": {"text": self.selection.text, **asdict(self.selection)},
+            "off_regions": self.n_off_regions,
+            "histogram": {"unit": "deg2", "edges": self.edges_deg2, "on": self.on, "off": self.off},
+            "exposure": self.exposure.to_dict(),
+        }
+        return dict(plain(document))
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> Theta2Result:
+        """Return the result from what :meth:`to_dict` gave."""
+        numbers = {name: entry["value"] for name, entry in document["numbers"].items()}
+        cuts = {name: value for name, value in document["selection"].items() if name != "text" and value is not None}
+        histogram = document["histogram"]
+        return cls(
+            exposure=exposure_from(document["exposure"]),
+            selection=Selection(**cuts),
+            n_on=numbers["n_on"],
+            n_off=numbers["n_off"],
+            alpha=numbers["alpha"],
+            excess=numbers["excess"],
+            excess_error=document["numbers"]["excess"]["error"],
+            significance=numbers["significance"],
+            edges_deg2=np.array(histogram["edges"], dtype=np.float64),
+            on=np.array(histogram["on"], dtype=np.int64),
+            off=np.array(histogram["off"], dtype=np.int64),
+        )
 
 
 def li_ma(n_on: int, n_off: int, alpha: float) -> float:

@@ -55,6 +55,22 @@ class Exposure:
         }
 
 
+def from_dict(document: dict[str, Any]) -> Exposure:
+    """Return the exposure that :meth:`Exposure.to_dict` made plain."""
+    zenith = document["zenith_distance"]
+    return Exposure(
+        source=document["source"],
+        runs=tuple(document["runs"]),
+        live_time_s=document["live_time"]["value"],
+        start_mjd=document["start_mjd"],
+        stop_mjd=document["stop_mjd"],
+        zd_range_deg=None if zenith is None else (zenith["low"], zenith["high"]),
+        simulated=document["simulated"],
+        forests=tuple(document["forests"]),
+        cuts=tuple(document["cuts"]),
+    )
+
+
 def of_observations(observations: Sequence[Any]) -> Exposure:
     """Sum up gammapy observations.
 

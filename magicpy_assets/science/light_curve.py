@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from magicpy_assets.core.errors import unknown
 from magicpy_assets.science import on_off
 from magicpy_assets.science.exposure import Exposure, of_observations
-from magicpy_assets.science.results import Result, plain
-from magicpy_assets.science.spectrum import LIMIT_BELOW_TS, power_law
+from magicpy_assets.science.exposure import from_dict as exposure_from
+from magicpy_assets.science.results import Result, plain, rows_of, table_of
+from magicpy_assets.science.spectral_models import CEILING_TEV, power_law
+from magicpy_assets.science.spectrum import LIMIT_BELOW_TS
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BINNINGS = ("run", "night")
-ENERGY_CEILING_TEV = 100.0
 LIMIT_SIGMA = 1.96
 """Upper limits at 95 % confidence (two-sided normal quantile)."""
 FLUX_UNIT = "cm-2 s-1"
@@ -70,11 +71,26 @@ class LightCurveResult(Result):
                 "degrees_of_freedom": self.degrees_of_freedom,
                 "probability": self.p_constant,
             },
-            "points": [dict(zip(self.table.colnames, row, strict=True)) for row in self.table],
-            "point_units": {name: str(self.table[name].unit or "") for name in self.table.colnames},
+            "points": rows_of(self.table),
             "exposure": self.exposure.to_dict(),
         }
         return dict(plain(document))
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> LightCurveResult:
+        """Return the result from what :meth:`to_dict` gave."""
+        exposure = exposure_from(document["exposure"])
+        return cls(
+            exposure=exposure,
+            table=table_of(document["points"], _meta(exposure)),
+            binning=document["binning"],
+            energy_min_tev=document["energy_min"]["value"],
+            spectrum_words=document["spectrum"],
+            mean_flux=document["mean_flux"]["value"],
+            mean_flux_error=document["mean_flux"]["error"],
+            chi2_constant=document["constant_flux"]["chi2"],
+            degrees_of_freedom=document["constant_flux"]["degrees_of_freedom"],
+        )
 
 
 def light_curve(
@@ -117,7 +133,7 @@ def light_curve(
     spectrum = model if model is not None else power_law()
     runs = [_run_counts(dataset, spectrum) for dataset in datasets]
     table = _points(runs, by, _integral_flux(spectrum, energy_min_tev))
-    table.meta = {"caption": exposure.caption, "simulated": exposure.simulated, "upper_limits": "95 % confidence"}
+    table.meta = _meta(exposure)
     mean, error, chi2 = _constant(np.asarray(table["flux"]), np.asarray(table["flux_err"]))
     return LightCurveResult(
         exposure=exposure,
@@ -130,6 +146,10 @@ def light_curve(
         chi2_constant=chi2,
         degrees_of_freedom=len(table) - 1,
     )
+
+
+def _meta(exposure: Exposure) -> dict[str, Any]:
+    return {"caption": exposure.caption, "simulated": exposure.simulated, "upper_limits": "95 % confidence"}
 
 
 @dataclass(frozen=True)
@@ -215,7 +235,7 @@ def _morning(mjd: float) -> int:
 def _integral_flux(spectrum: Any, energy_min_tev: float) -> float:
     import astropy.units as u
 
-    return float(spectrum.integral(energy_min_tev * u.TeV, ENERGY_CEILING_TEV * u.TeV).to_value(FLUX_UNIT))
+    return float(spectrum.integral(energy_min_tev * u.TeV, CEILING_TEV * u.TeV).to_value(FLUX_UNIT))
 
 
 def _constant(flux: NDArray[np.float64], error: NDArray[np.float64]) -> tuple[float, float, float]:

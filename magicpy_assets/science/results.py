@@ -1,4 +1,4 @@
-"""What every result can do: say itself as plain numbers, and be saved beside others in a folder.
+"""What every result can do: say itself as plain numbers, be saved in a folder and come back from there.
 
 The results themselves live with their physics (counts, spectrum, light_curve).
 """
@@ -9,11 +9,15 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from magicpy_assets.core.errors import InputError, MissingInputError
 from magicpy_assets.science.exposure import Exposure
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 
 class Result:
@@ -41,7 +45,31 @@ class Result:
         """Return everything worth keeping as plain numbers and text (no NaN: a missing number is None)."""
         raise NotImplementedError
 
-    def tables(self) -> dict[str, Any]:
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> Self:
+        """Return the result from what :meth:`to_dict` gave."""
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Self:
+        """Read the result that :meth:`save` wrote into `folder`.
+
+        Raises
+        ------
+        MissingInputError
+            If there is none.
+        InputError
+            If the file is not one of this kind.
+        """
+        path = Path(folder) / f"{cls.name}.json"
+        try:
+            return cls.from_dict(json.loads(path.read_text()))
+        except FileNotFoundError as error:
+            raise MissingInputError(f"there is no file {path}") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path} does not hold a {cls.name.replace('_', ' ')}: {error!r}") from error
+
+    def tables(self) -> dict[str, Table]:
         """Astropy tables of this result by name; each becomes an ECSV file of its own."""
         return {}
 
@@ -77,6 +105,21 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def rows_of(table: Table) -> dict[str, Any]:
+    """Return a table as units by column and a list of rows."""
+    rows = [dict(zip(table.colnames, row, strict=True)) for row in table]
+    return {"units": {name: str(table[name].unit or "") for name in table.colnames}, "rows": rows}
+
+
+def table_of(document: dict[str, Any], meta: dict[str, Any] | None = None) -> Table:
+    """Return the table that :func:`rows_of` made plain; what was not a number is so again."""
+    from astropy.table import Table
+
+    units = document["units"]
+    columns = {name: [math.nan if row[name] is None else row[name] for row in document["rows"]] for name in units}
+    return Table(columns, units={name: unit for name, unit in units.items() if unit}, meta=meta or {})
 
 
 def _write(path: Path, text: str) -> Path:

@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magicpy_assets.core.errors import InputError, unknown
-from magicpy_assets.science import on_off
+from magicpy_assets.science import on_off, spectral_models
 from magicpy_assets.science.exposure import Exposure, of_observations
-from magicpy_assets.science.results import Result, plain
+from magicpy_assets.science.exposure import from_dict as exposure_from
+from magicpy_assets.science.results import Result, plain, rows_of, table_of
+from magicpy_assets.science.spectral_models import CEILING_TEV, FLUX_UNIT, log_parabola, power_law
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -25,13 +27,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MODELS = ("log_parabola", "power_law")
-REFERENCE_TEV = 1.0
-CEILING_TEV = 100.0
 FLUX_POINTS_PER_DECADE = 5
 LIMIT_BELOW_TS = 4.0
 """A flux point with a smaller test statistic (2 standard deviations) is given as an upper limit at 95 %."""
-FLUX_UNIT = "cm-2 s-1 TeV-1"
-LIMITS = {"amplitude": (0.0, np.nan), "index": (-1.0, 8.0), "alpha": (-1.0, 8.0), "beta": (-2.0, 2.0)}
 LN10 = float(np.log(10.0))
 
 
@@ -42,12 +40,10 @@ class SpectrumResult(Result):
     name: ClassVar[str] = "spectrum"
     exposure: Exposure
     model_name: str
-    model: Any
     parameters: Table
     covariance: NDArray[np.float64]
     derived: Table
     flux_points: Table
-    butterfly: Table
     energy_range_tev: tuple[float, float]
     statistic: float
     degrees_of_freedom: int
@@ -64,6 +60,23 @@ class SpectrumResult(Result):
         if self.model_name == "power_law":
             return "dN/dE = amplitude (E / 1 TeV)^(-index)"
         return "dN/dE = amplitude (E / 1 TeV)^(-alpha - beta ln(E / 1 TeV))"
+
+    @property
+    def model(self) -> Any:
+        """Return the fitted gammapy model, with its covariance."""
+        values = {row["name"]: float(row["value"]) for row in self.parameters}
+        spectral = power_law(**values) if self.model_name == "power_law" else log_parabola(**values)
+        names = [p.name for p in spectral.parameters]
+        place = [names.index(name) for name in self.parameters["name"]]
+        full = np.zeros((len(names), len(names)))
+        full[np.ix_(place, place)] = self.covariance
+        spectral.covariance = full
+        return spectral
+
+    @property
+    def butterfly(self) -> Table:
+        """Fitted curve with its one-sigma error (linear propagation) on 60 energies of the fit range."""
+        return spectral_models.butterfly(self.model, *self.energy_range_tev)
 
     def parameter(self, name: str) -> tuple[float, float]:
         """Value and error of a fitted or derived parameter."""
@@ -98,11 +111,29 @@ class SpectrumResult(Result):
                 "converged": self.converged,
                 "runs": "joint" if self.joint_runs else "stacked",
             },
-            "flux_points": [dict(zip(self.flux_points.colnames, row, strict=True)) for row in self.flux_points],
-            "flux_point_units": {name: str(self.flux_points[name].unit or "") for name in self.flux_points.colnames},
+            "flux_points": rows_of(self.flux_points),
             "exposure": self.exposure.to_dict(),
         }
         return dict(plain(document))
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> SpectrumResult:
+        """Return the result from what :meth:`to_dict` gave."""
+        exposure, counts, outcome = exposure_from(document["exposure"]), document["counts"], document["fit"]
+        return cls(
+            exposure=exposure,
+            model_name=document["model"],
+            parameters=_from_names(document["parameters"]),
+            covariance=np.array(document["covariance"]["matrix"], dtype=np.float64),
+            derived=_from_names(document["derived"]),
+            flux_points=table_of(document["flux_points"], _meta(exposure)),
+            energy_range_tev=(document["energy_range"]["low"], document["energy_range"]["high"]),
+            statistic=outcome["statistic"],
+            degrees_of_freedom=outcome["degrees_of_freedom"],
+            converged=outcome["converged"],
+            joint_runs=outcome["runs"] == "joint",
+            **counts,
+        )
 
 
 def fit(
@@ -143,12 +174,10 @@ def fit(
     return SpectrumResult(
         exposure=exposure,
         model_name=model,
-        model=spectral,
         parameters=_parameter_table(spectral),
-        covariance=_free_covariance(spectral),
+        covariance=spectral_models.free_covariance(spectral),
         derived=_derived_table(spectral, model, low),
         flux_points=_flux_points(datasets, exposure),
-        butterfly=_butterfly(spectral, low, high),
         energy_range_tev=(low, high),
         statistic=float(outcome.total_stat),
         degrees_of_freedom=_used_bins(datasets) - len(spectral.parameters.free_parameters),
@@ -159,40 +188,6 @@ def fit(
         excess=total.excess,
         significance=total.significance,
     )
-
-
-def crab_reference() -> Any:
-    """Return the Crab Nebula's log-parabola of MAGIC (Aleksić et al. 2015, JHEAp 5-6, 30) as a gammapy model."""
-    from gammapy.modeling.models import create_crab_spectral_model
-
-    return create_crab_spectral_model("magic_lp")
-
-
-def power_law(amplitude: float = 3e-11, index: float = 2.5) -> Any:
-    """Return dN/dE = amplitude (E / 1 TeV)^-index as a gammapy model; amplitude in cm⁻² s⁻¹ TeV⁻¹."""
-    from gammapy.modeling.models import PowerLawSpectralModel
-
-    return _limited(
-        PowerLawSpectralModel(index=index, amplitude=f"{amplitude} {FLUX_UNIT}", reference=f"{REFERENCE_TEV} TeV")
-    )
-
-
-def log_parabola(amplitude: float = 3e-11, alpha: float = 2.5, beta: float = 0.1) -> Any:
-    """Return a log-parabola as a gammapy model; `beta` belongs to the natural logarithm (= beta_log10 / ln 10)."""
-    from gammapy.modeling.models import LogParabolaSpectralModel
-
-    amplitude_words = f"{amplitude} {FLUX_UNIT}"
-    return _limited(
-        LogParabolaSpectralModel(alpha=alpha, beta=beta, amplitude=amplitude_words, reference=f"{REFERENCE_TEV} TeV")
-    )
-
-
-def _limited(spectral: Any) -> Any:
-    """Keep the fit out of where the likelihood overflows: no negative fluxes, no absurd slopes and curvatures."""
-    for parameter in spectral.parameters:
-        if parameter.name in LIMITS:
-            parameter.min, parameter.max = LIMITS[parameter.name]
-    return spectral
 
 
 def _fit_models(datasets: Any, model: str) -> tuple[Any, Any]:
@@ -255,30 +250,12 @@ def _flux_points(datasets: Any, exposure: Exposure) -> Table:
     ]
     table["counts"] = np.nansum(np.atleast_2d(table["counts"]).reshape(len(table), -1), axis=1).astype(int)
     table = table[[*kept, "counts"]]
-    table.meta = {"caption": exposure.caption, "simulated": exposure.simulated, "upper_limits": "95 % confidence"}
+    table.meta = _meta(exposure)
     return table
 
 
-def _butterfly(spectral: Any, low_tev: float, high_tev: float) -> Table:
-    """Fitted curve with its one-sigma error (linear propagation) on 60 energies of the fit range."""
-    import astropy.units as u
-    from astropy.table import QTable
-
-    energy_tev = np.geomspace(low_tev, high_tev, 60)
-    dnde = spectral(energy_tev * u.TeV).to_value(FLUX_UNIT)
-    slopes = _log_slopes(spectral, energy_tev)
-    error = dnde * np.sqrt(np.einsum("ie,ij,je->e", slopes, _free_covariance(spectral), slopes))
-    unit = u.Unit(FLUX_UNIT)
-    return QTable({"energy": energy_tev * u.TeV, "dnde": dnde * unit, "dnde_err": error * unit})
-
-
-def _log_slopes(spectral: Any, energy_tev: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Derivative of ln(dN/dE) by each free parameter (rows) at each energy."""
-    log_energy = np.log(energy_tev / REFERENCE_TEV)
-    amplitude = max(float(spectral.amplitude.value), 1e-30)
-    slopes = {"amplitude": np.full_like(log_energy, 1 / amplitude), "index": -log_energy, "alpha": -log_energy}
-    slopes["beta"] = -(log_energy**2)
-    return np.array([slopes[p.name] for p in spectral.parameters.free_parameters])
+def _meta(exposure: Exposure) -> dict[str, Any]:
+    return {"caption": exposure.caption, "simulated": exposure.simulated, "upper_limits": "95 % confidence"}
 
 
 def _parameter_table(spectral: Any) -> Table:
@@ -296,8 +273,8 @@ def _derived_table(spectral: Any, model: str, low_tev: float) -> Table:
 
     energy_tev = np.geomspace(low_tev, CEILING_TEV, 400)
     dnde = spectral(energy_tev * u.TeV).to_value(FLUX_UNIT)
-    gradient = np.trapezoid(dnde * _log_slopes(spectral, energy_tev), energy_tev, axis=1)
-    error = float(np.sqrt(gradient @ _free_covariance(spectral) @ gradient))
+    gradient = np.trapezoid(dnde * spectral_models.log_slopes(spectral, energy_tev), energy_tev, axis=1)
+    error = float(np.sqrt(gradient @ spectral_models.free_covariance(spectral) @ gradient))
     flux = float(np.trapezoid(dnde, energy_tev))
     rows = [(f"flux_above_{low_tev * 1e3:.0f}_gev", flux, error, "cm-2 s-1")]
     if model == "log_parabola":
@@ -305,17 +282,19 @@ def _derived_table(spectral: Any, model: str, low_tev: float) -> Table:
     return Table(rows=rows, names=["name", "value", "error", "unit"])
 
 
-def _free_covariance(spectral: Any) -> NDArray[np.float64]:
-    """Covariance of the free parameters, in the order of the parameter table."""
-    names = [p.name for p in spectral.parameters]
-    free = [names.index(p.name) for p in spectral.parameters.free_parameters]
-    matrix: NDArray[np.float64] = np.asarray(spectral.covariance.data, dtype=np.float64)[np.ix_(free, free)]
-    return matrix
-
-
 def _used_bins(datasets: Any) -> int:
     """Bins that add to the likelihood: inside the mask, with at least one on or off event."""
     return sum(int(((d.counts.data + d.counts_off.data) > 0)[d.mask].sum()) for d in datasets)
+
+
+def _from_names(document: dict[str, dict[str, Any]]) -> Table:
+    from astropy.table import Table
+
+    rows = [
+        (name, *(np.nan if entry[key] is None else entry[key] for key in ("value", "error")), entry["unit"])
+        for name, entry in document.items()
+    ]
+    return Table(rows=rows, names=["name", "value", "error", "unit"])
 
 
 def _by_name(table: Table) -> dict[str, dict[str, Any]]:

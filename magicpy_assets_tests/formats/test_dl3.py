@@ -12,7 +12,7 @@ from astropy.io import fits
 
 from magicpy_assets.core.errors import InputError, MissingInputError
 from magicpy_assets.formats import dl3
-from magicpy_assets.science import spectrum
+from magicpy_assets.science import spectral_models, spectrum
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def test_real_runs_give_the_crab_spectrum(crab):
     assert len(points) >= 10
     measured = points[~points["is_ul"]]
     assert len(measured) >= 7
-    reference = spectrum.crab_reference()(measured["e_ref"].quantity).to_value("cm-2 s-1 TeV-1")
+    reference = spectral_models.crab_reference()(measured["e_ref"].quantity).to_value("cm-2 s-1 TeV-1")
     ratio = np.asarray(measured["dnde"]) / reference
     assert np.all((ratio > 0.4) & (ratio < 1.8))
     assert np.all(np.asarray(points["dnde_ul"]) > 0)

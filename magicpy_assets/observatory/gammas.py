@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from magicpy_assets.observatory.library import Shard
+from magicpy_assets.observatory.library import TIME_STEP_NS, Shard
 from magicpy_assets.observatory.primaries import Thrown, disc_cores
 from magicpy_assets.observatory.programme import RunPlan
 from magicpy_assets.observatory.showers import ShowerImages, shoot
@@ -46,4 +48,10 @@ def gamma_rays(plan: RunPlan, field: Field, seed: int, like: Shard) -> tuple[Sho
     thrown, arrival_s = thrown_gammas(plan, field, seed, like)
     shower_seed = int(stream(seed, plan.run, "gamma-ray showers").integers(2**31))
     images = shoot(thrown.kind, thrown.energy_gev, thrown.pointing_deg, thrown.toward_deg, thrown.cores_m, shower_seed)
-    return images, arrival_s[images.shower]
+    return as_stored(images), arrival_s[images.shower]
+
+
+def as_stored(images: ShowerImages) -> ShowerImages:
+    """Round times as the library does, so that nothing tells the gamma rays of data from those of Monte Carlo."""
+    steps = np.clip(np.round(images.time_ns / TIME_STEP_NS), -127, 127)
+    return replace(images, time_ns=(steps * TIME_STEP_NS).astype(np.float32))

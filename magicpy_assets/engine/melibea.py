@@ -1,0 +1,136 @@
+"""melibea: superstar files and forests -> hadronness, direction, energy (`_Q_`), one file for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from magicpy_assets.core.datalevels import Melibea, SuperStar
+from magicpy_assets.core.errors import InputError, MissingInputError
+from magicpy_assets.core.runs import parse_name
+from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run
+from magicpy_assets.engine.superstar import radec_columns
+from magicpy_assets.formats import star as star_files
+from magicpy_assets.formats import superstar as superstar_files
+from magicpy_assets.formats.forests import read_forest
+from magicpy_assets.formats.melibea import EVENTS
+from magicpy_assets.formats.runcard import Runcard
+from magicpy_assets.science.camera import FOCAL_MM
+from magicpy_assets.science.reconstruction import Forests, usable
+from magicpy_assets.store.records import pending
+
+Columns = dict[str, NDArray[Any]]
+_FORESTS = {
+    "--rftree": "gamma/hadron",
+    "--rfdisptree": "M1 direction",
+    "--rfdisp2tree": "M2 direction",
+    "--erf": "energy",
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run melibea."""
+    flags = Flags("melibea", "superstar files and forests -> hadronness, direction, energy").with_input().with_mc()
+    for flag, meaning in _FORESTS.items():
+        flags.add_argument(flag, type=Path, metavar="FILE", help=f"{meaning} forest")
+    for switch in ("--stereo", "--rf", "--calc-disp-rf", "--calc-disp2-rf", "--calcstereodisp", "--disp-rf-sstrained"):
+        flags.add_argument(switch, action="store_true", help="as in MARS; always so here")
+    flags.add_argument("-erec", action="store_true", help="as in MARS: energies from a table, which is not made here")
+    flags.add_argument("--etab", type=Path, metavar="FILE", help="as in MARS; not read")
+    flags.add_argument("-erec-rf", action="store_true", help="energies from the forest of --erf; always so here")
+    return run("melibea", flags, argv, _melibea)
+
+
+def _melibea(given: Any, card: Runcard, log: Log) -> str:
+    files = files_of(given.ind, "--ind")
+    forests, identity = _load(given)
+    outputs = []
+    for path in files:
+        if parse_name(path).level != SuperStar:
+            raise InputError(f"{path.name} is not a superstar (_S_) file")
+        outputs.append(output_path(given.out, parse_name(path).at(Melibea).name, given.force))
+    total = sum(process(path, output, forests, identity, log) for path, output in zip(files, outputs, strict=True))
+    return f"{total} events written to {given.out if len(outputs) > 1 else outputs[0]}"
+
+
+def _load(given: Any) -> tuple[Forests, dict[str, str]]:
+    """Load all forests; every missing one is named at once."""
+    paths = {flag: getattr(given, flag.removeprefix("--")) for flag in _FORESTS}
+    faults = [
+        f"{flag}= ({_FORESTS[flag]} forest) " + ("is missing" if path is None else f"names no file: {path}")
+        for flag, path in paths.items()
+        if path is None or not path.is_file()
+    ]
+    if faults:
+        raise MissingInputError("; ".join(faults), hint="coach trains them from OFF data and Monte Carlo of the cell")
+    loaded = {flag: read_forest(path) for flag, path in paths.items()}
+    forests = Forests(
+        (loaded["--rfdisptree"][0], loaded["--rfdisp2tree"][0]), loaded["--erf"][0], loaded["--rftree"][0]
+    )
+    cards = {f"forest {_FORESTS[flag]}": forest.identity for flag, (forest, _) in loaded.items()}
+    trained = {provenance.get("coach", "") for _, provenance in loaded.values()}
+    if len(trained) > 1:
+        raise InputError("the forests were trained in different ways: " + " | ".join(sorted(trained)))
+    return forests, cards | {"forest trained": trained.pop()}
+
+
+def process(path: Path, output: Path, forests: Forests, identity: dict[str, str], log: Log) -> int:
+    """Apply the forests to one superstar file; returns the number of events written."""
+    info = star_files.read_header(path)
+    table = superstar_files.read_events(path)
+    events = {name: table[name].to_numpy() for name in table}
+    good = usable(table, 0.0)
+    if not good.any():
+        raise InputError(f"{path.name}: no event could be reconstructed in stereo")
+    events |= apply(events, good, forests, is_mc=info.is_mc)
+    original = superstar_files.read_original_mc(path)
+    with pending(output) as temporary:
+        superstar_files.write_superstar(
+            temporary,
+            info,
+            events,
+            provenance=star_files.read_provenance(path) | identity | {"melibea input": path.name},
+            branches=EVENTS,
+            drive=star_files.read_drive(path),
+            original_mc=original,
+            mc_header=star_files.read_mc_header(path),
+        )
+    log(f"{output.name}: {good.sum()} of {len(table)} events reconstructed")
+    return len(table)
+
+
+def apply(events: Columns, good: NDArray[np.bool_], forests: Forests, *, is_mc: bool) -> Columns:
+    """Return the columns that melibea adds; NaN for events that cannot be reconstructed."""
+    some = {name: values[good] for name, values in events.items()}
+    found = forests.locate(some)
+    energy, hadronness = forests.judge(some, found)
+    ra_deg, dec_deg = radec_columns(some, found.x_mm, found.y_mm, is_mc=is_mc)
+    source_x, source_y = some["source_x_mm_1"], some["source_y_mm_1"]
+    values = {
+        "hadronness": hadronness,
+        "energy_est_gev": energy,
+        "energy_uncertainty_gev": np.zeros_like(energy),
+        "energy_est_gev_1": energy,
+        "energy_est_gev_2": energy,
+        "energy_rf_gev": energy,
+        "reco_x_deg": np.degrees(found.x_mm / FOCAL_MM),
+        "reco_y_deg": np.degrees(found.y_mm / FOCAL_MM),
+        "reco_ra_h": ra_deg / 15.0,
+        "reco_dec_deg": dec_deg,
+        "theta2_deg2": np.degrees(np.hypot(found.x_mm - source_x, found.y_mm - source_y) / FOCAL_MM) ** 2,
+        "disp_diff2_deg2": np.degrees(found.difference_mm / FOCAL_MM) ** 2,
+    }
+    for n in (1, 2):
+        values[f"disp_deg_{n}"] = np.degrees(found.disp_mm[n - 1] / FOCAL_MM)
+        for axis, points in zip(("x", "y"), found.points_mm[n - 1], strict=True):
+            values[f"disp_{axis}_deg_{n}"] = np.degrees(points / FOCAL_MM)
+    result = {}
+    for name, known in values.items():
+        column = np.full(len(good), np.nan)
+        column[good] = known
+        result[name] = column
+    return result

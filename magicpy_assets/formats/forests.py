@@ -1,0 +1,66 @@
+"""Forests in ROOT files: trees as plain arrays, nothing that could run code when it is loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from magicpy_assets.core.errors import InputError
+from magicpy_assets.formats.root import PROVENANCE, Writer, open_root, read, read_cards, tree_of
+from magicpy_assets.science.forest import Forest
+
+FORMAT = "forest of magicpy_assets 1"
+_CARDS = "MForest.fCards"
+_NODES = {
+    "MForest.fFeature": ("feature", "int16"),
+    "MForest.fThreshold": ("threshold", "float32"),
+    "MForest.fLeft": ("left", "int32"),
+    "MForest.fRight": ("right", "int32"),
+    "MForest.fValue": ("value", "float64"),
+}
+
+
+def write_forest(path: Path, forest: Forest, provenance: Mapping[str, str]) -> None:
+    """Write a forest; `provenance` says what it was grown from."""
+    cards = {
+        "format": FORMAT,
+        "features": list(forest.features),
+        "link": forest.link,
+        "base": forest.base,
+        "identity": forest.identity,
+    }
+    with Writer(path) as file:
+        file.header({_CARDS: json.dumps(cards), PROVENANCE: json.dumps(dict(provenance), sort_keys=True)})
+        file.tree("Trees", {"MForest.fStart": forest.start.astype(np.int64)})
+        file.tree("Nodes", {branch: getattr(forest, name).astype(dtype) for branch, (name, dtype) in _NODES.items()})
+
+
+def read_forest(path: Path) -> tuple[Forest, dict[str, str]]:
+    """Read a forest and its provenance.
+
+    Raises
+    ------
+    MissingInputError, InputError
+        If the file is not there, or holds something else: MARS's own forests cannot be read here.
+    """
+    with open_root(path) as file:
+        cards = read_cards(file, path, _CARDS)
+        if cards.get("format") != FORMAT:
+            raise InputError(
+                f"{path} is not a forest of the embedded coach", hint="train one for this cell; MARS's own need MARS"
+            )
+        trees, nodes = tree_of(file, "Trees", path), tree_of(file, "Nodes", path)
+        arrays = {name: np.asarray(read(nodes, branch, path)) for branch, (name, _) in _NODES.items()}
+        forest = Forest(
+            features=tuple(cards["features"]),
+            start=np.asarray(read(trees, "MForest.fStart", path)),
+            link=str(cards["link"]),
+            base=float(cards["base"]),
+            **arrays,
+        )
+        if forest.identity != cards["identity"]:
+            raise InputError(f"{path}: the trees do not match their identity; the file is damaged", hint="train again")
+        return forest, read_cards(file, path, PROVENANCE)

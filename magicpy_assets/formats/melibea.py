@@ -1,0 +1,62 @@
+"""Melibea files (`_Q_`): superstar files with hadronness, energy and direction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from magicpy_assets.core.errors import InputError
+from magicpy_assets.formats import superstar
+from magicpy_assets.formats.root import Branch
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MELIBEA = (
+    Branch("MHadronness.fHadronness", "hadronness", "float32", "", "0 gamma, 1 hadron"),
+    Branch("MEnergyEst.fEnergy", "energy_est_gev", "float32", "GeV"),
+    Branch("MEnergyEst.fUncertainty", "energy_uncertainty_gev", "float32", "GeV"),
+    Branch("MEnergyEst_1.fEnergy", "energy_est_gev_1", "float32", "GeV"),
+    Branch("MEnergyEst_2.fEnergy", "energy_est_gev_2", "float32", "GeV"),
+    Branch("MEnergyEstStereoRF.fEnergy", "energy_rf_gev", "float32", "GeV"),
+    Branch("MStereoParDisp.fDirectionX", "reco_x_deg", "float32", "deg", "direction by disp, in the camera"),
+    Branch("MStereoParDisp.fDirectionY", "reco_y_deg", "float32", "deg"),
+    Branch("MStereoParDisp.fDirectionRA", "reco_ra_h", "float64", "h"),
+    Branch("MStereoParDisp.fDirectionDec", "reco_dec_deg", "float64", "deg"),
+    Branch("MStereoParDisp.fTheta2", "theta2_deg2", "float32", "deg²", "from the source"),
+    Branch("MStereoParDisp.fDispDiff2", "disp_diff2_deg2", "float32", "deg²", "between the two telescopes' answers"),
+    Branch("MImageParDisp_1.fDisp", "disp_deg_1", "float32", "deg"),
+    Branch("MImageParDisp_1.fXdisp", "disp_x_deg_1", "float32", "deg"),
+    Branch("MImageParDisp_1.fYdisp", "disp_y_deg_1", "float32", "deg"),
+    Branch("MImageParDisp_2.fDisp", "disp_deg_2", "float32", "deg"),
+    Branch("MImageParDisp_2.fXdisp", "disp_x_deg_2", "float32", "deg"),
+    Branch("MImageParDisp_2.fYdisp", "disp_y_deg_2", "float32", "deg"),
+)
+EVENTS = superstar.EVENTS + MELIBEA
+
+
+def read_events(path: Path, branches: Sequence[Branch] = EVENTS) -> pd.DataFrame:
+    """Read the events of a melibea file, of either engine.
+
+    Besides the columns of the branches: `energy_gev`, by forest where the file has it, else the stereo average;
+    `reco_ra_deg`; and, for Monte Carlo, the truth as `mc_energy_gev`.
+
+    Raises
+    ------
+    InputError
+        If the file has no hadronness, energy or direction.
+    """
+    table = superstar.read_events(path, branches)
+    energy = "energy_rf_gev" if "energy_rf_gev" in table else "energy_est_gev"
+    missing = {"hadronness", energy, "reco_x_deg"} - set(table)
+    if missing:
+        raise InputError(f"{path} lacks {', '.join(sorted(missing))}: has melibea been run on it?")
+    table["energy_gev"] = table[energy].astype(np.float64)
+    if "reco_ra_h" in table:
+        table["reco_ra_deg"] = table["reco_ra_h"] * 15.0
+    if "energy_gev_1" in table:
+        table["mc_energy_gev"] = table["energy_gev_1"].astype(np.float64)
+    return table

@@ -42,9 +42,12 @@ class Server:
         Address of the root, without a slash at the end.
     user, password
         What it asks for.
+    tree
+        What it serves.
     """
 
     def __init__(self, tree: Tree, host: str, port: int, user: str, password: str) -> None:
+        self.tree = tree
         self.user = user
         self.password = password
         self._http = _HttpServer((host, port), tree, user, password)
@@ -62,7 +65,7 @@ class Server:
         self._thread.start()
         return self
 
-    def run(self) -> None:
+    def serve_forever(self) -> None:
         """Serve in this thread until interrupted."""
         try:
             self._http.serve_forever()

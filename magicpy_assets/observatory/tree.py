@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -32,6 +33,8 @@ RESULTS_VERSION = 1
 
 DATA_VERSION = "v1"
 MC_MADE_ON = date(2021, 2, 1)
+MAKERS = 2
+"""How many groups one server makes at a time: a run takes 300 MB of memory while it is made."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class Tree:
         self.plans = programme(seed, extra_nights=extra_nights, duration_s=duration_s)
         self.identity = _identity(seed, duration_s)
         self._folder = cache / self.identity
+        self._makers = threading.BoundedSemaphore(MAKERS)
         self.files = {file.path: file for file in (*self._data(), *self._mc(), *self._reports())}
         self.folders = _folders(self.files)
 
@@ -116,7 +120,10 @@ class Tree:
             for leftover in folder.glob(f".{group.name}.making-*"):
                 shutil.rmtree(leftover)
             logger.info("making %s", ", ".join(group.members))
-            with tempfile.TemporaryDirectory(prefix=f".{group.name}.making-", dir=folder) as work:
+            with (
+                self._makers,
+                tempfile.TemporaryDirectory(prefix=f".{group.name}.making-", dir=folder) as work,
+            ):
                 group.make(Path(work))
                 for member in group.members:
                     made = Path(work) / member

@@ -236,6 +236,20 @@ def test_a_file_that_cannot_be_made_is_an_error_with_the_reason_and_leaves_nothi
         assert requests.get(running.url + REPORT, auth=auth).status_code == 200
 
 
+def test_what_a_killed_server_left_behind_is_cleared_away(tmp_path):
+    with serve(tmp_path, SEED, duration_s=DURATION_S, password="secret") as running:
+        auth = (running.user, running.password)
+        folder = tmp_path / running.tree.identity / "CCdata" / NIGHT
+        leftover = folder / f".CC_{NIGHT}_M1.run.making-abc"
+        leftover.mkdir(parents=True)
+        (leftover / "half.run").write_text("05093114 DA")
+        answer = requests.get(running.url + REPORT, auth=auth)
+        assert answer.status_code == 200
+        assert answer.text.endswith("\n")
+        assert not leftover.exists()
+        assert links(requests.get(f"{running.url}/CCdata/{NIGHT}/", auth=auth).text) == [f"CC_{NIGHT}_M1.run"]
+
+
 def test_the_truth_is_not_served(client):
     text = client(REPORT).text
     assert text.startswith("# SIMULATED")

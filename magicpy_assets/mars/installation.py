@@ -1,0 +1,137 @@
+"""Where programs come from: the embedded engine, or an installed MARS.
+
+The one place that knows which. The engine is reached by its command line or, in a worker process, by the name of its
+entry point: it is never imported here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from magicpy_assets.compute.base import Command
+from magicpy_assets.core.errors import ConfigError
+from magicpy_assets.mars.program import Program
+from magicpy_assets.version import __version__
+
+if TYPE_CHECKING:
+    from magicpy_assets.core.settings import Settings
+
+ENTRY = "magicpy_assets.engine.__main__:main"
+STOCK_CARDS = {
+    "star": "star_M{telescope}_OSA.rc",
+    "superstar": "superstar.rc",
+    "coach": "coach.rc",
+    "melibea": "melibea_stereo.rc",
+}
+_KEPT = ("HOME", "LANG", "LC_ALL", "TMPDIR", "USER")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The embedded engine (both paths None), or MARS in `marssys` with its ROOT in `rootsys`."""
+
+    marssys: Path | None = None
+    rootsys: Path | None = None
+
+    @classmethod
+    def embedded(cls) -> Installation:
+        """Return the embedded engine."""
+        return cls()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Installation:
+        """Return what the settings ask for.
+
+        Raises
+        ------
+        ConfigError
+            If MARS is asked for and something of it is missing, all of it named.
+        """
+        if settings.mars.installation == "embedded":
+            return cls.embedded()
+        marssys = settings.mars.marssys or _environment_path("MARSSYS")
+        rootsys = settings.mars.rootsys or _environment_path("ROOTSYS")
+        if marssys is None:
+            raise ConfigError(
+                "mars.installation is 'installed', but neither mars.marssys nor $MARSSYS says where it is"
+            )
+        found = cls(marssys, rootsys)
+        missing = found.missing()
+        if missing:
+            raise ConfigError("the MARS installation is not complete: " + "; ".join(missing))
+        return found
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether this is the embedded engine."""
+        return self.marssys is None
+
+    def missing(self) -> list[str]:
+        """Return what an installed MARS lacks."""
+        if self.marssys is None:
+            return []
+        found = [f"no program {name} in {self.marssys}" for name in STOCK_CARDS if self._program(name) is None]
+        if self.rootsys is None:
+            found.append("no ROOT: set mars.rootsys or $ROOTSYS")
+        elif not self.rootsys.is_dir():
+            found.append(f"no folder {self.rootsys} (mars.rootsys)")
+        return found
+
+    def _program(self, name: str) -> Path | None:
+        assert self.marssys is not None
+        for folder in (self.marssys, self.marssys / "bin"):
+            if os.access(folder / name, os.X_OK) and (folder / name).is_file():
+                return folder / name
+        return None
+
+    @cached_property
+    def version(self) -> str:
+        """Name and version of the programs."""
+        if self.marssys is None:
+            return f"embedded {__version__}"
+        program = self._program("star")
+        if program is None:
+            return "MARS of unknown version"
+        told = subprocess.run(
+            [program, "-h"], capture_output=True, text=True, timeout=30, env=self.environment(), check=False
+        )
+        match = re.search(r"V\d+-\d+(?:-\d+)?", told.stdout + told.stderr)
+        return f"MARS {match[0]}" if match else "MARS of unknown version"
+
+    def environment(self) -> dict[str, str]:
+        """Return the whole environment of a child of an installed MARS: little of ours, and what MARS needs."""
+        env = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        folders = [str(path) for path in (self.marssys, self.rootsys) if path]
+        return env | {
+            "MARSSYS": str(self.marssys),
+            "ROOTSYS": str(self.rootsys or ""),
+            "PATH": ":".join([*folders, *(f"{folder}/bin" for folder in folders), "/usr/local/bin:/usr/bin:/bin"]),
+            "LD_LIBRARY_PATH": ":".join([*folders, *(f"{folder}/lib" for folder in folders)]),
+        }
+
+    def command_for(self, program: Program, *, log: Path) -> Command:
+        """Return the command that runs a program; its output folder and run card are made."""
+        program.prepare()
+        arguments = tuple(program.arguments())
+        if self.is_embedded or getattr(program, "always_embedded", False):
+            argv = (sys.executable, "-m", "magicpy_assets.engine", program.name, *arguments)
+            return Command(argv, log, entry=ENTRY, arguments=(program.name, *arguments))
+        path = self._program(program.name)
+        if path is None:
+            raise ConfigError(f"MARS in {self.marssys} has no program {program.name}")
+        return Command((str(path), *arguments), log, env=self.environment())
+
+    def __str__(self) -> str:
+        return "embedded engine" if self.is_embedded else f"MARS in {self.marssys}"
+
+
+def _environment_path(name: str) -> Path | None:
+    value = os.environ.get(name)
+    return Path(value) if value else None

@@ -1,0 +1,278 @@
+"""The programs: star, superstar, coach, melibea of MARS, and dl3 and spectra, which are ours alone.
+
+Flags and run-card keys are those that public drivers of MARS use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from magicpy_assets.core import datalevels
+from magicpy_assets.core.datalevels import DataLevel
+from magicpy_assets.core.errors import InputError
+from magicpy_assets.core.runs import parse_name
+from magicpy_assets.mars.program import Parameter, PathLike, Program, expanded
+
+OURS = "this project"
+FOREST_FILES = ("RF.root", "disp1/DispRF.root", "disp2/DispRF.root", "EnRF_Stereo.root")
+TRAINING_REPORT = "training_report.json"
+SPECTRA_FILES = ("spectrum.json", "flux_points.ecsv", "theta2.json", "light_curve.json")
+
+
+class _ByName(Program):
+    """A program whose outputs follow from the names of its inputs."""
+
+    takes: ClassVar[DataLevel]
+    makes: ClassVar[DataLevel]
+
+    def __init__(self, files: PathLike | Iterable[PathLike], out: PathLike = ".", *, mc: bool = False) -> None:
+        super().__init__(files, out)
+        self.mc = mc
+
+    @property
+    def outputs(self) -> list[Path]:
+        """The files that it will make."""
+        names = [parse_name(path).at(self.makes).name for path in self.files]
+        return [self.out / name for name in dict.fromkeys(names)]
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with inputs and parameters."""
+        found = super().faults()
+        for path in self.files:
+            try:
+                level = parse_name(path).level
+            except InputError as error:
+                found.append(error.message)
+                continue
+            if level != self.takes:
+                found.append(f"{path.name} is a {level.name} file, not {self.takes.name}")
+        return found
+
+
+class Star(_ByName):
+    """star: calibrated files of one telescope -> image parameters, a file each.
+
+    ``Star("…/*_M1_*_Y_*.root", out="star").add_noise(3.0, 1.3).run()``
+    """
+
+    name = "star"
+    results_version = 1
+    takes, makes = datalevels.Calibrated, datalevels.Star
+    declared = (
+        Parameter("MJStar.MImgCleanStd.CleanMethod", str, "Absolute", "", "how levels are meant"),
+        Parameter("MJStar.MImgCleanStd.CleanLevel1", float, 6.0, "phe", "charge of core pixels"),
+        Parameter("MJStar.MImgCleanStd.CleanLevel2", float, 3.5, "phe", "charge of boundary pixels"),
+        Parameter("MJStar.MImgCleanStd.UseSum", bool, True, "", "find core pixels by groups, too", OURS),
+        Parameter("MJStar.MImgCleanStd.UseTime", bool, True, "", "ask for coincidence in time", OURS),
+        Parameter("MJStar.UseAddNoise", bool, False, "", "bring images to the noise of other data"),
+        Parameter("MJStar.MAddNoise.Method", int, 2, "", "only method 2 is known"),
+        Parameter("MJStar.MAddNoise.NewNoiseMean", float, None, "phe", "pedestal mean to reach"),
+        Parameter("MJStar.MAddNoise.NewNoiseRMS", float, None, "phe", "pedestal RMS to reach"),
+        Parameter("MJStar.CalibStarguider", bool, False, "", "starguider calibration"),
+        Parameter("MJStar.UseStarguider", bool, False, "", "correct the pointing"),
+        Parameter("-savecerevt", bool, False, "", "keep the calibrated pixels", flag=True),
+    )
+
+    def add_noise(self, mean_phe: float, rms_phe: float) -> Self:
+        """Ask for noise to be added until the pedestal has this mean and RMS (phe)."""
+        self.set_parameter("MJStar.UseAddNoise", True).set_parameter("MJStar.MAddNoise.Method", 2)
+        self.set_parameter("MJStar.MAddNoise.NewNoiseMean", float(mean_phe))
+        return self.set_parameter("MJStar.MAddNoise.NewNoiseRMS", float(rms_phe))
+
+    def arguments(self) -> list[str]:
+        """Return the words of the command line after the program's name."""
+        words = [f"--ind={path}" for path in self.files] + self.common_arguments() + self.flag_arguments()
+        return [*words, "-mc"] if self.mc else words
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with inputs and parameters."""
+        found = super().faults()
+        telescopes = {_telescope(path) for path in self.files} - {None}
+        if len(telescopes) > 1:
+            found.append("files of M1 and M2 are mixed: star takes one telescope at a time")
+        return found
+
+
+class SuperStar(_ByName):
+    """superstar: star files of both telescopes -> stereo parameters, a file for each run.
+
+    Files of M1 and M2 are told apart by name: ``SuperStar("star/*.root", out="superstar").run()``
+    """
+
+    name = "superstar"
+    results_version = 1
+    takes, makes = datalevels.Star, datalevels.SuperStar
+
+    def arguments(self) -> list[str]:
+        """Return the words of the command line after the program's name."""
+        words = [f"--ind{_telescope(path) or 1}={path}" for path in self.files] + self.common_arguments()
+        return [*words, "-mc"] if self.mc else words
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with inputs and parameters."""
+        found = super().faults()
+        missing = {1, 2} - {_telescope(path) for path in self.files}
+        if self.files and missing:
+            found.append(f"no file of M{missing.pop()}: superstar needs both telescopes")
+        return found
+
+
+class Coach(Program):
+    """coach: simulated gamma rays and OFF data -> the forests of a cell."""
+
+    name = "coach"
+    results_version = 1
+    tree = None
+    declared = (
+        Parameter("RF.mcdata", str, None, "", "superstar files of Monte Carlo, wildcards allowed"),
+        Parameter("RF.data", str, None, "", "superstar files of OFF data"),
+        Parameter("RF.outpath", str, None, "", "folder of the forests"),
+        Parameter("RF.zdmin", float, 0.0, "deg", "smallest zenith distance"),
+        Parameter("RF.zdmax", float, 90.0, "deg", "largest zenith distance"),
+        Parameter("RF.minsize", float, 50.0, "phe", "smallest size in both telescopes", OURS),
+        Parameter("RF.model", str, "random_forest", "", "random_forest or xgboost", OURS),
+        Parameter("RF.seed", int, 1, "", "of the random numbers", OURS),
+        Parameter("-RFgh", bool, False, "", "only the gamma/hadron forest", flag=True),
+        Parameter("-RFdisp", bool, False, "", "only the direction forests", flag=True),
+        Parameter("-RFenStereo", bool, False, "", "only the energy forest", flag=True),
+    )
+
+    def __init__(
+        self,
+        mc: PathLike | Iterable[PathLike],
+        off: PathLike | Iterable[PathLike],
+        out: PathLike = ".",
+        *,
+        zd_min: float = 0.0,
+        zd_max: float = 90.0,
+        model: str = "random_forest",
+    ) -> None:
+        mc_files, off_files = expanded(mc), expanded(off)
+        super().__init__([*mc_files, *off_files], out)
+        self.values = {
+            "RF.mcdata": " ".join(map(str, mc_files)),
+            "RF.data": " ".join(map(str, off_files)),
+            "RF.outpath": str(self.out),
+            "RF.zdmin": float(zd_min),
+            "RF.zdmax": float(zd_max),
+            "RF.model": model,
+        }
+
+    @property
+    def outputs(self) -> list[Path]:
+        """The files that it will make."""
+        return [self.out / name for name in (*FOREST_FILES, TRAINING_REPORT)]
+
+    def arguments(self) -> list[str]:
+        """Return the words of the command line after the program's name."""
+        return self.common_arguments() + self.flag_arguments()
+
+
+class Melibea(_ByName):
+    """melibea: superstar files and the forests of their cell -> hadronness, direction, energy."""
+
+    name = "melibea"
+    results_version = 1
+    takes, makes = datalevels.SuperStar, datalevels.Melibea
+
+    def __init__(
+        self, files: PathLike | Iterable[PathLike], forest: PathLike, out: PathLike = ".", *, mc: bool = False
+    ) -> None:
+        super().__init__(files, out, mc=mc)
+        self.forest = Path(forest)
+
+    def arguments(self) -> list[str]:
+        """Return the words of the command line after the program's name."""
+        gamma_hadron, disp1, disp2, energy = (self.forest / name for name in FOREST_FILES)
+        words = [f"--ind={path}" for path in self.files] + self.common_arguments()
+        words += ["--stereo", "--rf", f"--rftree={gamma_hadron}", "--calc-disp-rf", f"--rfdisptree={disp1}"]
+        words += ["--calc-disp2-rf", f"--rfdisp2tree={disp2}", "--calcstereodisp", "-erec-rf", f"--erf={energy}"]
+        return [*words, "-mc"] if self.mc else words
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with inputs and parameters."""
+        found = super().faults()
+        missing = [name for name in FOREST_FILES if not (self.forest / name).is_file()]
+        if missing:
+            found.append(f"no forest in {self.forest} ({', '.join(missing)}); train one for this cell with coach")
+        return found
+
+
+class _Ours(Program):
+    """A program that MARS does not have: always of the embedded engine."""
+
+    tree = None
+    always_embedded = True
+
+
+class Dl3(_Ours):
+    """dl3: melibea files -> events and instrument response in GADF FITS, a file for each run."""
+
+    name = "dl3"
+    results_version = 1
+
+    def __init__(
+        self, files: PathLike | Iterable[PathLike], mc: PathLike | Iterable[PathLike], out: PathLike = "."
+    ) -> None:
+        super().__init__(files, out)
+        self.mc_files = expanded(mc)
+
+    @property
+    def outputs(self) -> list[Path]:
+        """The files that it will make."""
+        return [self.out / parse_name(path).at(datalevels.DL3).name for path in self.files]
+
+    def arguments(self) -> list[str]:
+        """Return the words of the command line after the program's name."""
+        words = [f"--ind={path}" for path in self.files] + [f"--mc={path}" for path in self.mc_files]
+        return words + self.common_arguments()
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with inputs and parameters."""
+        found = super().faults() + [f"there is no file {path}" for path in self.mc_files if not path.is_file()]
+        return found if self.mc_files else [*found, "no test Monte Carlo: the instrument response is made from it"]
+
+
+class Spectra(_Ours):
+    """spectra: DL3 files of a source -> spectrum, flux points, light curve and θ²."""
+
+    name = "spectra"
+    results_version = 1
+    declared = (
+        Parameter("spectra.model", str, "log_parabola", "", "log_parabola or power_law", OURS),
+        Parameter("spectra.emin", float, None, "TeV", "lowest energy; by default where the instrument begins", OURS),
+        Parameter("spectra.emax", float, None, "TeV", "highest energy", OURS),
+    )
+
+    def __init__(self, files: PathLike | Iterable[PathLike], source: str, out: PathLike = ".") -> None:
+        super().__init__(files, out)
+        self.source = source
+
+    @property
+    def outputs(self) -> list[Path]:
+        """The files that it will make."""
+        return [self.out / name for name in SPECTRA_FILES]
+
+    def arguments(self) -> list[str]:
+        """Return the words of the command line after the program's name."""
+        return [*(f"--ind={path}" for path in self.files), f"--source={self.source}", *self.common_arguments()]
+
+
+def _telescope(path: Path) -> int | None:
+    try:
+        return parse_name(path).telescope
+    except InputError:
+        return None
+
+
+ALL: dict[str, type[Program]] = {item.name: item for item in (Star, SuperStar, Coach, Melibea, Dl3, Spectra)}
+
+
+def options(program: type[Program]) -> Any:
+    """Return the declared parameters of a program as a table."""
+    import pandas as pd
+
+    rows = [(item.key, item.default, item.unit, item.help, item.source) for item in program.declared]
+    return pd.DataFrame(rows, columns=["key", "default", "unit", "help", "source"])

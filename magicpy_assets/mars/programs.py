@@ -18,7 +18,7 @@ from magicpy_assets.mars.program import Parameter, PathLike, Program, expanded
 OURS = "this project"
 FOREST_FILES = ("RF.root", "disp1/DispRF.root", "disp2/DispRF.root", "EnRF_Stereo.root")
 TRAINING_REPORT = "training_report.json"
-SPECTRA_FILES = ("spectrum.json", "flux_points.ecsv", "theta2.json", "light_curve.json")
+SPECTRA_FILES = ("spectrum.json", "theta2.json", "light_curve.json")
 
 
 class _ByName(Program):

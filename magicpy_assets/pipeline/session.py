@@ -1,0 +1,137 @@
+"""A session: settings turned into the things the chain works with.
+
+The one place that knows whether the data server is the collaboration's or the embedded observatory.
+"""
+
+from __future__ import annotations
+
+import secrets
+from concurrent.futures import Executor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from magicpy_assets.archive.base import Archive
+from magicpy_assets.archive.catalogue import Catalogue
+from magicpy_assets.archive.http import HttpArchive
+from magicpy_assets.compute.local import open_local
+from magicpy_assets.core.settings import Settings, archive_password, load_settings
+from magicpy_assets.mars.installation import Installation
+from magicpy_assets.store.layout import Layout
+
+
+class Session:
+    """What a plan is made with and run on. Close it, or use it as a context manager.
+
+    The data server is connected and the workers are started when they are first needed.
+
+    Attributes
+    ----------
+    settings
+        What is in force.
+    layout
+        Where products lie in the store.
+    installation
+        Where the analysis programs come from.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.layout = Layout(Path(settings.store).resolve())
+        self.installation = Installation.from_settings(settings)
+        self._server: Any = None
+        self._archive: Archive | None = None
+        self._catalogue: Catalogue | None = None
+        self._pool: Executor | None = None
+
+    @property
+    def archive(self) -> Archive:
+        """The data server: the one of the settings, or an embedded observatory started for this session."""
+        if self._archive is None:
+            self._archive = self._open_archive()
+        return self._archive
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The run catalogue of this store."""
+        if self._catalogue is None:
+            self._catalogue = Catalogue(self.layout, self.archive)
+        return self._catalogue
+
+    @property
+    def pool(self) -> Executor:
+        """Where commands run."""
+        if self._pool is None:
+            self._pool = open_local(self.settings.compute.workers)
+        return self._pool
+
+    def _open_archive(self) -> Archive:
+        wanted = self.settings.archive
+        listings = self.layout.root / ".listings"
+        if wanted.url != "embedded":
+            return HttpArchive(
+                wanted.url,
+                user=wanted.user,
+                password=archive_password(self.settings),
+                concurrency=wanted.concurrency,
+                offline=wanted.offline,
+                listings=listings,
+            )
+        from magicpy_assets.observatory.server import serve
+
+        observatory = self.settings.observatory
+        self._server = serve(observatory.folder, observatory.seed, password=secrets.token_urlsafe(16))
+        running = self._server.__enter__()
+        return HttpArchive(
+            running.url,
+            user=running.user,
+            password=running.password,
+            concurrency=wanted.concurrency,
+            listings=listings,
+        )
+
+    def close(self) -> None:
+        """Stop the workers and, where one was started, the embedded observatory."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+        if self._server is not None:
+            self._server.__exit__(None, None, None)
+            self._server = None
+        self._archive = self._catalogue = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Session(store={self.layout.root}, archive={self.settings.archive.url}, programs={self.installation})"
+
+
+def open_session(settings: Settings | None = None, **overrides: Any) -> Session:
+    """Open a session on the given settings, or on those of `magicpy.toml` and the environment.
+
+    Keyword arguments win over both: ``open_session(store="here", compute={"workers": 1})``.
+
+    Raises
+    ------
+    ConfigError
+        For unknown keys or values that do not fit, all of them at once.
+    """
+    return Session(
+        settings if settings is not None and not overrides else load_settings(**_merged(settings, overrides))
+    )
+
+
+def _merged(settings: Settings | None, overrides: dict[str, Any]) -> dict[str, Any]:
+    if settings is None:
+        return overrides
+    merged = settings.model_dump(exclude_unset=True)
+    for key, value in overrides.items():
+        known = merged.get(key)
+        merged[key] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
+    return merged

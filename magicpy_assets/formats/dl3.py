@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from magicpy_assets.core.errors import InputError, MagicpyError, MissingInputError
+from magicpy_assets.core import sources
+from magicpy_assets.core.errors import InputError, MagicpyError, MissingInputError, UnknownNameError
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ def open_observations(place: Path | str | Iterable[Path | str], source: str | No
     """Open DL3 files as gammapy Observations, in order of run number.
 
     `place` is a folder, a file or several; index files are not needed and nothing is written. With `source` only the
-    runs of that source (name in the file, compared without case, blanks, hyphens and underscores).
+    runs of that source, by its name or an alias.
 
     Raises
     ------
@@ -264,7 +265,11 @@ def _check_live_time(entry: Entry, ontime_s: float) -> None:
 
 
 def _same_name(first: str, second: str) -> bool:
-    return _letters(first) == _letters(second)
+    """Compare as the table of sources does, where it knows them, and by their letters."""
+    try:
+        return sources.by_name(first) == sources.by_name(second)
+    except UnknownNameError:
+        return _letters(first) == _letters(second)
 
 
 def _letters(name: str) -> str:

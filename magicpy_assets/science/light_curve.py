@@ -20,7 +20,7 @@ from magicpy_assets.science.exposure import Exposure, of_observations
 from magicpy_assets.science.exposure import from_dict as exposure_from
 from magicpy_assets.science.results import Result, plain, rows_of, table_of
 from magicpy_assets.science.spectral_models import CEILING_TEV, power_law
-from magicpy_assets.science.spectrum import LIMIT_BELOW_TS
+from magicpy_assets.science.spectrum import LIMIT_BELOW_TS, LIMIT_SIGMA
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BINNINGS = ("run", "night")
-LIMIT_SIGMA = 1.96
-"""Upper limits at 95 % confidence (two-sided normal quantile)."""
 FLUX_UNIT = "cm-2 s-1"
 
 
@@ -210,6 +208,8 @@ def _point(label: str, group: Sequence[_RunCounts], model_flux: float) -> dict[s
     statistic = WStatCountsStatistic(n_on, n_off, alpha)
     scale = model_flux / predicted if predicted > 0 else float("nan")
     significance = float(statistic.sqrt_ts) if n_on + n_off > 0 else 0.0
+    error = scale * float(np.sqrt(max(n_on, 1) + alpha**2 * max(n_off, 1)))
+    limit = scale * float(statistic.compute_upper_limit(LIMIT_SIGMA))
     return {
         "label": label,
         "start_mjd": min(run.start_mjd for run in group),
@@ -221,8 +221,8 @@ def _point(label: str, group: Sequence[_RunCounts], model_flux: float) -> dict[s
         "alpha": alpha,
         "significance": significance,
         "flux": scale * (n_on - background),
-        "flux_err": scale * float(np.sqrt(max(n_on, 1) + alpha**2 * max(n_off, 1))),
-        "flux_ul": scale * float(statistic.compute_upper_limit(LIMIT_SIGMA)),
+        "flux_err": error,
+        "flux_ul": max(limit, LIMIT_SIGMA * error),
         "is_ul": significance**2 < LIMIT_BELOW_TS or n_on <= background,
     }
 

@@ -30,6 +30,9 @@ MODELS = ("log_parabola", "power_law")
 FLUX_POINTS_PER_DECADE = 5
 LIMIT_BELOW_TS = 4.0
 """A flux point with a smaller test statistic (2 standard deviations) is given as an upper limit at 95 %."""
+LIMIT_SIGMA = 1.96
+"""Upper limits at 95 % confidence; none is lower than that of a measurement of zero, however far below that it is."""
+NO_FLUX = 1e-17
 LN10 = float(np.log(10.0))
 
 
@@ -220,21 +223,30 @@ def _minimise(datasets: Any) -> Any:
 
 
 def _flux_points(datasets: Any, exposure: Exposure) -> Table:
-    """Flux points around the fitted model, as dN/dE and E² dN/dE, with 95 % upper limits in every bin."""
+    """Flux points as dN/dE and E² dN/dE, with an upper limit in every bin.
+
+    Each scales the fitted model in its bin; where the fit found no flux at all, a power law of index 2.5 instead.
+    """
     from gammapy.estimators import FluxPointsEstimator
+
+    if float(datasets.models["source"].spectral_model.amplitude.value) < NO_FLUX:
+        _assign(datasets, power_law())
 
     estimator = FluxPointsEstimator(
         energy_edges=on_off.energy_edges(datasets, FLUX_POINTS_PER_DECADE),
         source="source",
         selection_optional=["ul"],
-        n_sigma_ul=1.96,
+        n_sigma_ul=LIMIT_SIGMA,
     )
     points = estimator.run(datasets)
     table = points.to_table(sed_type="dnde", format="gadf-sed", formatted=False)
     squared = points.to_table(sed_type="e2dnde", format="gadf-sed", formatted=False)
     for name in ("e2dnde", "e2dnde_err", "e2dnde_ul"):
         table[name] = squared[name].quantity.to("TeV cm-2 s-1")
-    table["is_ul"] = ~(np.asarray(table["ts"]) >= LIMIT_BELOW_TS)
+    for limit, error in (("dnde_ul", "dnde_err"), ("e2dnde_ul", "e2dnde_err")):
+        table[limit] = np.fmax(table[limit].quantity, LIMIT_SIGMA * table[error].quantity)
+    seen = (np.asarray(table["ts"]) >= LIMIT_BELOW_TS) & (np.asarray(table["dnde"]) > 0)
+    table["is_ul"] = ~seen
     kept = [
         "e_ref",
         "e_min",

@@ -1,0 +1,223 @@
+"""dl3: melibea files of data and of simulated gammas -> events with responses in GADF FITS, one file for each run.
+
+Run-card keys (named after flute's): `dl3.HadEffi` (0.8), `dl3.Theta2Effi` (0.75): share of the gammas that the cuts
+keep in each bin of estimated energy; `dl3.allowedHadRangeMin`/`Max` (0.15, 0.95), `dl3.allowedTheta2RangeMin`/`Max`
+(0.01, 0.05 deg²): what the cuts may be; `dl3.minSize` (50 phe, in both telescopes); `dl3.deadTimePerEvent` (26e-6 s);
+`dl3.background` (yes): add the background of the field; `dl3.allowMixed` (no): go on though forests or cleaning differ.
+
+Responses are of the simulations around the zenith distance of the run, see :mod:`magicpy_assets.science.irf`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from magicpy_assets.core import sources
+from magicpy_assets.core.datalevels import DL3, Melibea
+from magicpy_assets.core.errors import InputError, UnknownNameError
+from magicpy_assets.core.runs import DataFile, parse_name
+from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run
+from magicpy_assets.engine.dl3_inputs import (
+    FOREST_CARDS,
+    RunEvents,
+    Simulations,
+    read_run,
+    read_simulations,
+    refuse_mixture,
+)
+from magicpy_assets.formats import gadf
+from magicpy_assets.formats.dl3_index import write_index
+from magicpy_assets.formats.runcard import Runcard
+from magicpy_assets.science.background import FieldBackground, field_background
+from magicpy_assets.science.counts import tangent_plane
+from magicpy_assets.science.cuts import CutRules, Cuts, find_cuts
+from magicpy_assets.science.irf import make_responses
+from magicpy_assets.science.live_time import DEAD_TIME_S, LiveTime, measure
+
+RATE_TOLERANCE = 0.1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the run card asks for."""
+
+    rules: CutRules
+    min_size_phe: float
+    dead_time_s: float
+    background: bool
+    allow_mixed: bool
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run dl3."""
+    flags = Flags("dl3", "melibea files -> events and instrument response in GADF FITS").with_input()
+    flags.with_input("--mc", "melibea files of the test Monte Carlo, wildcards allowed")
+    return run("dl3", flags, argv, _dl3)
+
+
+def _dl3(given: Any, card: Runcard, log: Log) -> str:
+    settings = _settings(card)
+    data, simulated = files_of(given.ind, "--ind"), files_of(given.mc, "--mc")
+    names = [_run_name(path) for path in data]
+    outputs = [output_path(given.out, name.at(DL3).name, given.force) for name in names]
+    simulations = read_simulations(simulated, settings.min_size_phe)
+    gammas = simulations.gammas
+    cuts = find_cuts(
+        gammas.energy_gev, gammas.hadronness, gammas.theta_deg, settings.rules, min_size_phe=settings.min_size_phe
+    )
+    log(f"{simulations.n_files} Monte Carlo files: {len(gammas)} gammas of {len(simulations.thrown.energy_gev)} thrown")
+    ranges = f"hadronness {_range(cuts.hadronness_max)}, theta {_range(cuts.theta_max_deg)} deg"
+    log(f"cuts {cuts.identity} ({cuts.text}): {ranges}")
+    total = 0
+    for path, name, output in zip(data, names, outputs, strict=True):
+        total += process(path, name, output, simulations, cuts, settings, log)
+    write_index(given.out)
+    return f"{total} events written to {given.out if len(outputs) > 1 else outputs[0]}"
+
+
+def _settings(card: Runcard) -> Settings:
+    standard = CutRules()
+    hadronness, theta2 = standard.hadronness_range, standard.theta2_range_deg2
+    rules = CutRules(
+        hadronness_efficiency=card.number("dl3.HadEffi", standard.hadronness_efficiency, 0.01, 1.0),
+        theta_efficiency=card.number("dl3.Theta2Effi", standard.theta_efficiency, 0.01, 1.0),
+        hadronness_range=(
+            card.number("dl3.allowedHadRangeMin", hadronness[0], 0.0, 1.0),
+            card.number("dl3.allowedHadRangeMax", hadronness[1], 0.0, 1.0),
+        ),
+        theta2_range_deg2=(
+            card.number("dl3.allowedTheta2RangeMin", theta2[0], 0.0, 0.16),
+            card.number("dl3.allowedTheta2RangeMax", theta2[1], 0.0, 0.16),
+        ),
+    )
+    return Settings(
+        rules=rules,
+        min_size_phe=card.number("dl3.minSize", 50.0, 0.0, 1e5),
+        dead_time_s=card.number("dl3.deadTimePerEvent", DEAD_TIME_S, 0.0, 0.1),
+        background=card.flag("dl3.background", True),
+        allow_mixed=card.flag("dl3.allowMixed", False),
+    )
+
+
+def _run_name(path: Path) -> DataFile:
+    name = parse_name(path)
+    if not isinstance(name, DataFile) or name.level != Melibea:
+        raise InputError(f"{path.name} is not a melibea (_Q_) file of data")
+    return name
+
+
+def process(
+    path: Path, name: DataFile, output: Path, simulations: Simulations, cuts: Cuts, settings: Settings, log: Log
+) -> int:
+    """Turn one melibea file into a DL3 file; returns the number of events written."""
+    events = read_run(path, settings.min_size_phe)
+    if not settings.allow_mixed:
+        refuse_mixture(events.provenance, simulations.provenance, path.name, "the Monte Carlo")
+    live = measure(events.mjd, events.time_since_trigger_s, settings.dead_time_s)
+    _report_live_time(live, events, log)
+    zd_deg = float(np.mean(events.pointing["zd_deg"]))
+    responses = make_responses(simulations.gammas, simulations.thrown, cuts, zd_deg)
+    log(
+        f"{path.name}: zenith distance {zd_deg:.1f} deg; {responses.n_gammas} gammas of {responses.window.text}; "
+        f"threshold {responses.threshold_gev:.0f} GeV"
+    )
+    cards = _cards(events, name, live, simulations, cuts, zd_deg)
+    kept = cuts.keep_gammas(events.energy_gev, events.hadronness)
+    columns = gadf.EventColumns(
+        event_id=events.event_id[kept],
+        mjd=events.mjd[events.kept][kept],
+        ra_deg=events.ra_deg[kept],
+        dec_deg=events.dec_deg[kept],
+        energy_gev=events.energy_gev[kept],
+        gammaness=1 - events.hadronness[kept],
+        multiplicity=np.full(int(kept.sum()), 2, dtype=np.int16),
+    )
+    background = _background(columns, cards) if settings.background else None
+    gadf.write(output, gadf.run_hdus(cards, columns, responses, background, events.pointing))
+    log(f"{output.name}: {kept.sum()} of {len(kept)} events are gamma-like, live time {live.live_time_s:.1f} s")
+    return int(kept.sum())
+
+
+def _report_live_time(live: LiveTime, events: RunEvents, log: Log) -> None:
+    log(
+        f"run {events.info.run}: {live.on_time_s:.1f} s in {len(live.intervals_mjd)} intervals, trigger rate "
+        f"{live.trigger_rate_hz:.1f} Hz ({live.source}), dead {100 * live.dead_fraction:.2f} %"
+    )
+    if abs(live.consistency - 1) > RATE_TOLERANCE:
+        log(
+            f"WARNING: run {events.info.run}: the time differences are not those of a steady rate (mean and median "
+            f"differ by a factor {live.consistency:.2f}): the live time may be wrong"
+        )
+
+
+def _cards(
+    events: RunEvents, name: DataFile, live: LiveTime, simulations: Simulations, cuts: Cuts, zd_deg: float
+) -> gadf.RunCards:
+    pointing = events.pointing
+    az = np.radians(pointing["az_deg"])
+    mean_az = float(np.degrees(np.arctan2(np.sin(az).mean(), np.cos(az).mean())) % 360)
+    return gadf.RunCards(
+        obs_id=name.run,
+        source=name.source,
+        source_deg=_position(events, name),
+        pointing_deg=(float(np.median(pointing["ra_deg"])), float(np.median(pointing["dec_deg"]))),
+        zd_deg=zd_deg,
+        az_deg=mean_az,
+        intervals_mjd=live.intervals_mjd,
+        dead_fraction=live.dead_fraction,
+        origin="MAGIC, simulated" if events.info.simulated else "MAGIC",
+        extra=_extra(events, simulations, cuts),
+    )
+
+
+def _position(events: RunEvents, name: DataFile) -> tuple[float, float]:
+    """The source's position from the table of sources, else from the file (whose steps are 15 arcsec)."""
+    try:
+        known = sources.by_name(name.source)
+    except UnknownNameError:
+        return events.info.source_ra_deg, events.info.source_dec_deg
+    return known.ra_deg, known.dec_deg
+
+
+def _extra(events: RunEvents, simulations: Simulations, cuts: Cuts) -> dict[str, tuple[Any, str]]:
+    """Cards that say what was used: forest, Monte Carlo, cuts, cleaning; and what is simulated."""
+    identities = [events.provenance[card] for card in FOREST_CARDS if card in events.provenance]
+    cards: dict[str, tuple[Any, str]] = {
+        "SIMULATD": (events.info.simulated, "simulated data"),
+        "FOREST": (".".join(identity[:8] for identity in identities), "had., M1, M2, energy"),
+        "CLEANING": (events.provenance.get("star", ""), "image cleaning"),
+        "CUTS": (cuts.identity, "identity of the cuts"),
+        "CUTRULES": (cuts.text, "share of gammas kept"),
+        "MCID": (simulations.identity, "identity of the Monte Carlo"),
+        "MCFILES": (simulations.n_files, "number of Monte Carlo files"),
+        "MCMODEL": (simulations.cards.get("MODEL", ""), "its model"),
+        "MELIBEA": (events.path.name, "input file"),
+    }
+    if events.info.simulated:
+        for card, short in (("SIMULATOR", "SIMULATR"), ("MODEL", "MODEL"), ("SEED", "SEED"), ("MIN_PHE", "MINPHE")):
+            cards[short] = (events.info.cards.get(card, ""), f"of the simulation: {card.lower()}")
+    return {key: value for key, value in cards.items() if value[0] != ""}
+
+
+def _background(events: gadf.EventColumns, cards: gadf.RunCards) -> FieldBackground:
+    """Background of the run's own field, with the source taken out."""
+    x, y = tangent_plane(events.ra_deg, events.dec_deg, *cards.pointing_deg)
+    source_x, source_y = tangent_plane(
+        np.array(cards.source_deg[0]), np.array(cards.source_deg[1]), *cards.pointing_deg
+    )
+    return field_background(
+        events.energy_gev,
+        np.hypot(x, y),
+        np.hypot(x - source_x, y - source_y),
+        cards.on_time_s,
+        float(np.hypot(source_x, source_y)),
+    )
+
+
+def _range(values: Any) -> str:
+    return f"{np.min(values):.2f}-{np.max(values):.2f}"

@@ -1,0 +1,79 @@
+"""spectra: DL3 files of a source -> spectrum, flux points, light curve and θ², as JSON and tables (ECSV).
+
+Run-card keys: `spectra.model` (log_parabola; or power_law), `spectra.EnergyMin`, `spectra.EnergyMax` (GeV; by default
+where the effective area can be trusted), `spectra.EminLC` (300 GeV), `spectra.LCbinning` (run; or night),
+`spectra.numSimultaneousBgPositions` (3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from magicpy_assets.core import sources
+from magicpy_assets.core.errors import InputError, UnknownNameError
+from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run
+from magicpy_assets.formats.dl3 import open_observations
+from magicpy_assets.formats.runcard import Runcard
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run spectra."""
+    flags = Flags("spectra", "DL3 files -> spectrum, light curve, θ²").with_input()
+    flags.add_argument("--source", help="name of the source; by default that of the files")
+    return run("spectra", flags, argv, _spectra)
+
+
+def _spectra(given: Any, card: Runcard, log: Log) -> str:
+    from magicpy_assets.science import counts, light_curve, spectrum
+
+    model = card.choice("spectra.model", spectrum.MODELS, spectrum.MODELS[0])
+    binning = card.choice("spectra.LCbinning", light_curve.BINNINGS, "run")
+    n_off = int(card.number("spectra.numSimultaneousBgPositions", 3, 1, 7))
+    energy_range = _limit_tev(card, "spectra.EnergyMin"), _limit_tev(card, "spectra.EnergyMax")
+    lowest_tev = card.number("spectra.EminLC", 300.0, 10.0, 1e5) / 1e3
+    output_path(given.out, "spectrum.json", given.force)
+
+    observations = open_observations(files_of(given.ind, "--ind"), given.source)
+    position = _position(observations, given.source)
+    log(f"{len(observations)} runs, source at {position[0]:.4f}, {position[1]:.4f} deg")
+    fitted = spectrum.fit(observations, position, model=model, energy_range_tev=energy_range, n_off=n_off)
+    log(f"{fitted.exposure.caption}")
+    log(f"{fitted.n_on} on, {fitted.n_off} off, excess {fitted.excess:.1f}, {fitted.significance:.1f} sigma (Li & Ma)")
+    for row in fitted.parameters:
+        log(f"{row['name']} = {row['value']:.4g} +- {row['error']:.2g} {row['unit']}")
+    if not fitted.converged:
+        log("WARNING: the fit did not converge")
+    curve = light_curve.light_curve(
+        observations, position, by=binning, energy_min_tev=lowest_tev, model=_shape(fitted), n_off=n_off
+    )
+    distribution = counts.theta2(observations, position, n_off=n_off)
+    written = [path for result in (fitted, curve, distribution) for path in result.save(given.out)]
+    log("written: " + ", ".join(path.name for path in written))
+    return f"{fitted.n_on + fitted.n_off} events written to {Path(given.out)}"
+
+
+def _shape(fitted: Any) -> Any:
+    """The fitted spectrum as the shape of the light curve's, if it says anything; else the default one."""
+    return fitted.model if fitted.converged and fitted.significance > 5 else None
+
+
+def _limit_tev(card: Runcard, key: str) -> float | None:
+    value = card.number(key, 0.0, 0.0, 1e6)
+    return value / 1e3 if value > 0 else None
+
+
+def _position(observations: Any, source: str | None) -> tuple[float, float]:
+    """Position from the table of sources, else from the files, which must agree."""
+    cards = [observation.events.table.meta for observation in observations]
+    names = sorted({str(card.get("OBJECT", "")) for card in cards})
+    if source is None and len(names) > 1:
+        raise InputError(f"the files are of several sources: {', '.join(names)}", hint="choose one with --source=")
+    try:
+        known = sources.by_name(source or names[0])
+    except UnknownNameError:
+        if any("RA_OBJ" not in card or "DEC_OBJ" not in card for card in cards):
+            raise
+        return float(cards[0]["RA_OBJ"]) % 360, float(cards[0]["DEC_OBJ"])
+    return known.ra_deg, known.dec_deg

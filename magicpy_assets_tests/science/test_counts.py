@@ -1,0 +1,114 @@
+"""θ² counts, off regions and significance."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from magicpy_assets.core.errors import InputError, OutOfRangeError, UnknownNameError
+from magicpy_assets.science.counts import FieldEvents, Theta2Result, count, li_ma, tangent_plane
+from magicpy_assets.science.exposure import Exposure
+from magicpy_assets.science.selections import Selection, selection
+
+EXPOSURE = Exposure("Toy", (1, 2), 3600.0, 59000.0, 59000.1, (10.0, 20.0))
+WIDE = Selection("wide", "all energies", theta2_max_deg2=0.02)
+
+
+def field(x, y, source=(0.4, 0.0)):
+    return FieldEvents(np.array(x), np.array(y), np.array(source[0]), np.array(source[1]))
+
+
+def test_significance_of_two_worked_examples():
+    # Li & Ma 1983, eq. 17, evaluated by hand
+    n_on, n_off, alpha = 150, 200, 0.5
+    by_hand = np.sqrt(
+        2
+        * (
+            n_on * np.log((1 + alpha) / alpha * n_on / (n_on + n_off))
+            + n_off * np.log((1 + alpha) * n_off / (n_on + n_off))
+        )
+    )
+    assert li_ma(n_on, n_off, alpha) == pytest.approx(by_hand)
+    assert li_ma(50, 200, 0.5) == pytest.approx(-li_ma_mirror(50, 200, 0.5))
+    assert li_ma(0, 0, 1 / 3) == 0.0
+
+
+def li_ma_mirror(n_on, n_off, alpha):
+    """The unsigned value of eq. 17."""
+    total = n_on + n_off
+    return np.sqrt(
+        2 * (n_on * np.log((1 + alpha) / alpha * n_on / total) + n_off * np.log((1 + alpha) * n_off / total))
+    )
+
+
+@pytest.mark.parametrize("n_off", [1, 3, 5])
+def test_events_at_the_source_and_at_each_off_position_are_counted_there(n_off):
+    turns = 2 * np.pi * np.arange(n_off + 1) / (n_off + 1)
+    x, y = 0.4 * np.cos(turns), 0.4 * np.sin(turns)
+    one_each = count([field(x, y)], EXPOSURE, WIDE, n_off=n_off)
+    assert (one_each.n_on, one_each.n_off, one_each.n_off_regions) == (1, n_off, n_off)
+    assert one_each.excess == pytest.approx(0)
+
+
+def test_a_flat_field_shows_no_excess_and_as_many_events_as_its_density():
+    rng = np.random.default_rng(5)
+    n, radius = 200_000, 1.2
+    angle, r = rng.uniform(0, 2 * np.pi, n), radius * np.sqrt(rng.uniform(size=n))
+    result = count([field(r * np.cos(angle), r * np.sin(angle))], EXPOSURE, WIDE)
+    expected = n * 0.02 / radius**2
+    assert abs(result.n_on - expected) < 5 * np.sqrt(expected)
+    assert abs(result.significance) < 5
+    assert result.off.sum() * result.alpha == pytest.approx(result.on.sum(), rel=0.05)
+
+
+def test_regions_that_would_overlap_are_refused():
+    with pytest.raises(OutOfRangeError, match=r"5 off regions overlap.*0\.0400 deg²"):
+        count([field([0.4], [0.0])], EXPOSURE, WIDE.with_cuts(theta2_max_deg2=0.05), n_off=5)
+    with pytest.raises(OutOfRangeError, match="overlap"):
+        count([field([0.0], [0.0], source=(0.0, 0.0))], EXPOSURE, WIDE)
+    with pytest.raises(InputError, match="no events to count"):
+        count([], EXPOSURE, WIDE)
+
+
+@given(ra=st.floats(0, 360), dec=st.floats(-80, 80), offset=st.floats(0, 2), angle=st.floats(0, 6.28))
+def test_the_tangent_plane_keeps_distances_and_does_not_care_for_the_turn_of_ra(ra, dec, offset, angle):
+    from astropy.coordinates import SkyCoord
+
+    centre = SkyCoord(ra, dec, unit="deg")
+    point = centre.directional_offset_by(angle * SkyCoord(0, 0, unit="rad").ra.unit, offset * centre.ra.unit)
+    for shift in (0, 360):
+        x, y = tangent_plane(point.ra.deg + shift, point.dec.deg, ra, dec)
+        assert np.hypot(x, y) == pytest.approx(np.degrees(np.tan(np.radians(offset))), abs=1e-7)
+
+
+def test_what_lies_behind_is_not_a_number():
+    x, _ = tangent_plane(np.array([180.0]), np.array([0.0]), 0.0, 0.0)
+    assert np.isnan(x[0])
+
+
+def test_standard_selections_and_their_cuts():
+    full = selection("fr")
+    assert (full.theta2_max_deg2, full.hadronness_max, full.size_min_phe) == (0.009, 0.16, 300)
+    events = pd.DataFrame(
+        {"hadronness": [0.1, 0.2, 0.1, np.nan], "size_phe_1": [400, 400, 400, 400], "size_phe_2": [400, 400, 100, 400]}
+    )
+    assert full.passes(events).tolist() == [True, False, False, False]
+    assert selection("HE").text == "HE: θ² < 0.007 deg², hadronness < 0.1, size > 400 phe, E > 1000 GeV"
+    with pytest.raises(UnknownNameError, match="LE"):
+        selection("LO")
+    with pytest.raises(InputError, match="size_phe_1"):
+        full.passes(events.drop(columns="size_phe_1"))
+
+
+def test_a_result_survives_being_saved(tmp_path):
+    result = count([field([0.4, 0.41, 0.0], [0.0, 0.0, 0.4])], EXPOSURE, selection("LE"))
+    written = result.save(tmp_path)
+    assert sorted(path.name for path in written) == ["theta2.ecsv", "theta2.json"]
+    back = Theta2Result.load(tmp_path)
+    assert back.to_dict() == result.to_dict()
+    assert back.selection == result.selection
+    assert back.live_time_s == 3600.0
+    (tmp_path / "theta2.json").write_text("{}")
+    with pytest.raises(InputError, match=r"theta2\.json does not hold a theta2"):
+        Theta2Result.load(tmp_path)

@@ -1,7 +1,7 @@
 """spectra: DL3 files of a source -> spectrum, flux points, light curve and θ², as JSON and tables (ECSV).
 
-Run-card keys: `spectra.model` (log_parabola; or power_law), `spectra.EnergyMin`, `spectra.EnergyMax` (GeV; by default
-where the effective area can be trusted), `spectra.EminLC` (300 GeV), `spectra.LCbinning` (run; or night),
+Run-card keys: `spectra.model` (log_parabola; or power_law), `spectra.emin`, `spectra.emax` (TeV of estimated energy;
+by default where the effective area can be trusted), `spectra.EminLC` (300 GeV), `spectra.LCbinning` (run; or night),
 `spectra.numSimultaneousBgPositions` (3).
 """
 
@@ -31,7 +31,7 @@ def _spectra(given: Any, card: Runcard, log: Log) -> str:
     model = card.choice("spectra.model", spectrum.MODELS, spectrum.MODELS[0])
     binning = card.choice("spectra.LCbinning", light_curve.BINNINGS, "run")
     n_off = int(card.number("spectra.numSimultaneousBgPositions", 3, 1, 7))
-    energy_range = _limit_tev(card, "spectra.EnergyMin"), _limit_tev(card, "spectra.EnergyMax")
+    energy_range = _limit_tev(card, "spectra.emin"), _limit_tev(card, "spectra.emax")
     lowest_tev = card.number("spectra.EminLC", 300.0, 10.0, 1e5) / 1e3
     output_path(given.out, "spectrum.json", given.force)
 
@@ -60,8 +60,8 @@ def _shape(fitted: Any) -> Any:
 
 
 def _limit_tev(card: Runcard, key: str) -> float | None:
-    value = card.number(key, 0.0, 0.0, 1e6)
-    return value / 1e3 if value > 0 else None
+    value = card.number(key, 0.0, 0.0, 1e3)
+    return value if value > 0 else None
 
 
 def _position(observations: Any, source: str | None) -> tuple[float, float]:

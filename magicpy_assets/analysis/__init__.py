@@ -1,1 +1,14 @@
 """The notebook's front: Source, Off, MC and the fast analysis."""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {"Source": "source", "Off": "off", "MC": "off", "fast_analysis": "fast"}
+
+__all__ = ["MC", "Off", "Source", "fast_analysis"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"magicpy_assets.analysis.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")

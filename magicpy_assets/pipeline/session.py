@@ -65,6 +65,12 @@ class Session:
             self._pool = open_local(self.settings.compute.workers)
         return self._pool
 
+    def use_workers(self, workers: int) -> None:
+        """Change the number of worker processes from now on."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
+        self._pool = open_local(workers)
+
     def _open_archive(self) -> Archive:
         wanted = self.settings.archive
         listings = self.layout.root / ".listings"

@@ -1,0 +1,98 @@
+"""The fast analysis: from search to spectrum in one call, saying what it does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from magicpy_assets.analysis.source import Source
+from magicpy_assets.core import datalevels
+from magicpy_assets.core.periods import Period
+from magicpy_assets.core.settings import Settings
+from magicpy_assets.pipeline.runs import moved_runs
+from magicpy_assets.plots import figures
+
+
+def fast_analysis(
+    name: str, period: Period | None = None, *, settings: Settings | None = None, say: Any = print, quiet: bool = False
+) -> dict[str, Any]:
+    """Analyse a source from search to spectrum.
+
+    Returns a dictionary with `theta2`, `spectrum`, `light_curve` (result objects), `report`, and `plots` (paths).
+    """
+    with Source(name, period, settings=settings, quiet=quiet) as source:
+        return run_fast(source, say=say)
+
+
+def run_fast(source: Source, out: Path | None = None, *, say: Any = print) -> dict[str, Any]:
+    """Run the fast analysis of a source; `say` takes each line of text."""
+    say(f"Performing fast analysis for {source.name}")
+    say("Current data distribution")
+    say(str(source.search()))
+    before = source.runs.copy()
+    report = source.get_data()
+    say(f"Downloading data at level Calibrated to {source.session.layout.root / source.name}")
+    say(str(report))
+    say(f"Checking cleaning and moon levels for {source.name}")
+    moved = moved_runs(before, source.runs)
+    for row in moved.itertuples():
+        say(f"  run {row.run}: {row.cell_before} -> {row.cell_after} (NSB {row.nsb_before:.1f} -> {row.nsb_after:.1f})")
+    say("Data distribution after checking moon levels")
+    say(str(source.hours()))
+    say("star, superstar, random forests, melibea, DL3, spectra: what is missing or out of date")
+    report = source.make(datalevels.Spectra)
+    say(str(report))
+    results = _results(source)
+    results["report"] = report
+    results["plots"] = _plots(source, results)
+    for line in summary(source, results):
+        say(line)
+    return results
+
+
+def _results(source: Source) -> dict[str, Any]:
+    return {"theta2": source.theta2(), "spectrum": source.spectrum(), "light_curve": source.light_curve()}
+
+
+def _plots(source: Source, results: dict[str, Any]) -> list[Path]:
+    simulated = results["spectrum"].simulated
+    made = {
+        "theta2": figures.theta2_figure(results["theta2"]),
+        "sed": figures.sed_figure(results["spectrum"]),
+        "light_curve": figures.light_curve_figure(results["light_curve"]),
+        "hours": figures.hours_figure(source.hours().to_table(), title=f"{source.name}: hours", simulated=simulated),
+    }
+    for name in ("theta2", "spectrum", "light_curve"):
+        results[name].save(source.session.layout.root / source.name / "plots")
+    return [source.save_figure(figure, name) for name, figure in made.items()]
+
+
+def summary(source: Source, results: dict[str, Any]) -> list[str]:
+    """Return the closing lines: detection, spectrum, plots."""
+    theta2, spectrum = results["theta2"], results["spectrum"]
+    lines = [
+        f"{source.name}: {theta2.n_on} on, {theta2.n_off} off, excess {theta2.excess:.1f},"
+        f" {theta2.significance:.1f} sigma (Li & Ma) in {theta2.live_time_s / 60:.1f} min",
+    ]
+    lines += [
+        f"  {row['name']} = {row['value']:.4g} +- {row['error']:.2g} {row['unit']}" for row in spectrum.parameters
+    ]
+    if spectrum.simulated:
+        lines.append("All of this is simulated: it says nothing about the real sky.")
+    lines += [f"plot: {path}" for path in results["plots"]]
+    lines.append(f"results: {source.session.layout.root / source.name}")
+    lines.append(f"Done analysing {source.name}")
+    return lines
+
+
+def to_json(results: dict[str, Any]) -> str:
+    """Return the results as JSON: parameters as value, error, unit; counts; paths."""
+    document = {
+        "theta2": results["theta2"].to_dict(),
+        "spectrum": results["spectrum"].to_dict(),
+        "light_curve": results["light_curve"].to_dict(),
+        "tasks": results["report"].counts,
+        "plots": [str(path) for path in results["plots"]],
+    }
+    return json.dumps(document, indent=1)

@@ -1,0 +1,287 @@
+"""Source: what an analyser does with one source, in the order in which it is done.
+
+Every step goes through the pipeline, so what was done before, here or in Dagster, is not done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from magicpy_assets.core import datalevels, sources
+from magicpy_assets.core.cell import Cell
+from magicpy_assets.core.datalevels import DataLevel
+from magicpy_assets.core.errors import MissingInputError, UnknownNameError
+from magicpy_assets.core.periods import Period
+from magicpy_assets.core.selection import Selection
+from magicpy_assets.core.settings import Settings
+from magicpy_assets.pipeline.plan import Plan, cells_of, plan
+from magicpy_assets.pipeline.report import Report
+from magicpy_assets.pipeline.run import process
+from magicpy_assets.pipeline.runs import known_runs
+from magicpy_assets.pipeline.session import Session, open_session
+from magicpy_assets.plots.bars import bars
+from magicpy_assets.plots.tables import HoursTable
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from magicpy_assets.science.counts import Theta2Result
+    from magicpy_assets.science.light_curve import LightCurveResult
+    from magicpy_assets.science.spectrum import SpectrumResult
+
+
+class Source:
+    """One source, its runs and what can be made of them.
+
+    Parameters
+    ----------
+    name
+        A name or alias; sources that the table of sources does not know go by their name on the data server.
+    period
+        The observing period; all if not given.
+    settings, session
+        Where to work; by default what `magicpy.toml` and the environment say.
+    quiet
+        Show no progress bars.
+
+    Examples
+    --------
+    >>> crab = Source("CrabNebula", period=periods.ST0316)  # doctest: +SKIP
+    >>> crab.search()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        name: str,
+        period: Period | None = None,
+        *,
+        settings: Settings | None = None,
+        session: Session | None = None,
+        quiet: bool = False,
+    ) -> None:
+        try:
+            self.name = sources.by_name(name).name
+        except UnknownNameError:
+            self.name = name
+        self.period = period
+        self.session = session or open_session(settings)
+        self.quiet = quiet
+        self._owns_session = session is None
+        self._selection: Selection | None = None
+        self.report = Report()
+
+    def close(self) -> None:
+        """Stop workers and servers that this source has started."""
+        if self._owns_session:
+            self.session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    # Looking
+
+    def search(self) -> HoursTable:
+        """Ask the data server for its run reports, and return the table of hours by zenith range and moon level."""
+        with bars(quiet=self.quiet):
+            self.session.catalogue.refresh()
+        self._selection = None
+        return self.hours()
+
+    def hours(self) -> HoursTable:
+        """Return the table of hours of the selected runs, as far as the catalogue is known."""
+        note = "" if self._downloaded() else "nothing downloaded yet"
+        return HoursTable(self.runs, self.period.name if self.period else None, note)
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """The selected runs, columns as in `core.runs.RUN_COLUMNS`; moon levels are the measured ones where known."""
+        return self.selection.runs
+
+    @property
+    def subruns(self) -> pd.DataFrame:
+        """The calibrated files of the selected runs, columns as in `core.runs.SUBRUN_COLUMNS`."""
+        nights = sorted({day.date() for day in self._in_period()["date"]})
+        table = self.session.catalogue.subruns(self.name, nights)
+        return table[table["run"].isin(self.runs["run"])].reset_index(drop=True)
+
+    @property
+    def selection(self) -> Selection:
+        """The selected runs and how they were selected."""
+        if self._selection is None:
+            self._selection = Selection.of(self._all_runs())
+        return self._selection
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The cells of the selected runs."""
+        return cells_of(self._in_period(), self.name)
+
+    def filter(self, conditions: Mapping[str, Any]) -> Selection:
+        """Keep the runs that pass conditions on their columns; returns the cut-flow table.
+
+        ``{"za": [zeniths.za35to50], "L1_rate": ">0.0", "nsb": (0, 3), "sum_trigger": "No_Sumt"}``
+        """
+        self._selection = self.selection.filter(conditions)
+        return self._selection
+
+    def undo(self) -> Selection:
+        """Take the last filter back."""
+        self._selection = self.selection.undo()
+        return self._selection
+
+    def explain(self) -> str:
+        """Say what the filters have left, and why if it is nothing."""
+        return self.selection.explain()
+
+    def _all_runs(self) -> pd.DataFrame:
+        table = known_runs(self.session)
+        return table[table["source"] == self.name].reset_index(drop=True)
+
+    def _in_period(self) -> pd.DataFrame:
+        runs = self.runs
+        return runs if self.period is None else runs[runs["period"] == self.period.name]
+
+    def _downloaded(self) -> bool:
+        return (self.session.layout.root / self.name / datalevels.Calibrated.key).is_dir()
+
+    # Doing
+
+    def plan(self, up_to: str = "spectra") -> Plan:
+        """Return what would be done to bring the selected runs up to a level, and why."""
+        return plan(self.session, self.name, self.cells, up_to, runs=self._in_period()["run"].tolist())
+
+    def make(self, level: DataLevel, *, force: bool = False) -> Report:
+        """Bring the selected runs up to a level: what is missing or out of date, and what that needs."""
+        if not len(self._all_runs()):
+            self.search()
+        wanted = self._in_period()["run"].tolist()
+        with bars(quiet=self.quiet):
+            report = process(self.session, self.name, self.cells, level.key, runs=wanted, force=force)
+        self._refresh_levels()
+        self.report = report
+        return report
+
+    def _refresh_levels(self) -> None:
+        """Take over measured moon levels, keeping the selected runs."""
+        if self._selection is not None:
+            kept = self._selection.runs["run"]
+            table = self._all_runs()
+            fresh = Selection.of(table[table["run"].isin(kept)].reset_index(drop=True))
+            self._selection = Selection(
+                fresh.runs,
+                self._selection.cuts,
+                self._selection.total_runs,
+                self._selection.total_hours,
+                self._selection.before,
+            )
+
+    def get_data(self, datalevel: DataLevel = datalevels.Calibrated) -> Report:
+        """Download the selected runs, and measure their pedestals.
+
+        Raises
+        ------
+        UnknownNameError
+            For a level that the archive does not hold.
+        """
+        if datalevel != datalevels.Calibrated:
+            raise UnknownNameError(
+                f"the archive holds no data of level {datalevel.name}", hint="Calibrated is what can be downloaded"
+            )
+        return self.make(datalevel)
+
+    def run_star(self, *, parallel: bool = True) -> Report:
+        """Clean and describe the images; the cleaning is that of each run's measured moon level."""
+        self._set_parallel(parallel)
+        return self.make(datalevels.Star)
+
+    def run_superstar(self, *, parallel: bool = True) -> Report:
+        """Join both telescopes."""
+        self._set_parallel(parallel)
+        return self.make(datalevels.SuperStar)
+
+    def apply_rfs(self, *, parallel: bool = True) -> Report:
+        """Apply the forests of each cell, trained first where they are missing."""
+        self._set_parallel(parallel)
+        return self.make(datalevels.Melibea)
+
+    def dl3(self, *, force: bool = False) -> Report:
+        """Make DL3 files."""
+        return self.make(datalevels.DL3, force=force)
+
+    def _set_parallel(self, parallel: bool) -> None:
+        if not parallel:
+            self.session.use_workers(1)
+
+    # Results
+
+    def observations(self, cells: Iterable[Cell] | None = None) -> Any:
+        """Return the DL3 files of some cells (by default all) as gammapy Observations.
+
+        Raises
+        ------
+        MissingInputError
+            If there are none.
+        """
+        from magicpy_assets.formats.dl3 import open_observations
+
+        folders = [
+            self.session.layout.data(self.name, datalevels.DL3, cell, "any").parent
+            for cell in (cells if cells is not None else self.cells)
+        ]
+        found = [path for folder in folders if folder.is_dir() for path in sorted(folder.glob("*_DL3_*.fits"))]
+        if not found:
+            raise MissingInputError(f"there are no DL3 files of {self.name}", hint="make them with .dl3()")
+        return open_observations(found)
+
+    def theta2(self, cells: Iterable[Cell] | None = None, selection: str | None = None) -> Theta2Result:
+        """Count events around the source and around three off positions; `selection` may be LE, FR or HE."""
+        from magicpy_assets.science import counts
+
+        chosen = counts.selection(selection) if selection else None
+        return counts.theta2(self.observations(cells), self._position(), selection=chosen)
+
+    def spectrum(self, cells: Iterable[Cell] | None = None, model: str = "log_parabola") -> SpectrumResult:
+        """Fit the spectrum over some cells, by default all together."""
+        from magicpy_assets.science import spectrum
+
+        return spectrum.fit(self.observations(cells), self._position(), model=model)
+
+    def light_curve(self, cells: Iterable[Cell] | None = None, by: str = "run") -> LightCurveResult:
+        """Return the flux by run or by night."""
+        from magicpy_assets.science import light_curve
+
+        return light_curve.light_curve(self.observations(cells), self._position(), by=by)
+
+    def _position(self) -> tuple[float, float]:
+        try:
+            known = sources.by_name(self.name)
+            return known.ra_deg, known.dec_deg
+        except UnknownNameError:
+            run = self._all_runs().iloc[0]
+            return float(run["source_ra_deg"]), float(run["source_dec_deg"])
+
+    def go(self, out: Path | None = None) -> dict[str, Any]:
+        """Do the whole fast analysis; see `analysis.fast`."""
+        from magicpy_assets.analysis.fast import run_fast
+
+        return run_fast(self, out)
+
+    def save_figure(self, figure: Figure, name: str) -> Path:
+        """Write a figure into the source's folder of plots; returns its path."""
+        path = self.session.layout.root / self.name / "plots" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=130)
+        return path
+
+    def __repr__(self) -> str:
+        where = f", {self.period.name}" if self.period else ""
+        return f"Source({self.name}{where}): {len(self._in_period())} runs selected"
+
+    def _repr_html_(self) -> str:
+        return f"<h4>{self.name}</h4>{self.hours()._repr_html_()}"

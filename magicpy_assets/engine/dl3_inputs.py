@@ -34,7 +34,8 @@ MAX_DRIFT_DEG = 0.2
 class RunEvents:
     """Events of one run of data.
 
-    `mjd` and `time_since_trigger_s` are of all stereo events of the file, (n,); `kept` marks those that were
+    `mjd` and `time_since_trigger_s` are of all stereo events of the file, (n,); `n_triggers` is how many triggers the
+    readout recorded, whether or not they are in the file; `kept` marks those that were
     reconstructed and large enough, and all other arrays are of these, (k,): angles in deg, energy in GeV.
     """
 
@@ -43,6 +44,7 @@ class RunEvents:
     provenance: dict[str, str]
     mjd: Floats
     time_since_trigger_s: Floats | None
+    n_triggers: int | None
     kept: NDArray[np.bool_]
     event_id: NDArray[np.int64]
     ra_deg: Floats
@@ -92,6 +94,7 @@ def read_run(path: Path, min_size_phe: float) -> RunEvents:
         provenance=star.read_provenance(path),
         mjd=mjd,
         time_since_trigger_s=table.get("time_diff_s_1"),
+        n_triggers=_recorded(mjd, table["daq_number_1"]) if "daq_number_1" in table else None,
         kept=kept,
         event_id=number[kept].astype(np.int64),
         ra_deg=table["reco_ra_deg"][kept],
@@ -233,6 +236,13 @@ def _pointing(table: dict[str, NDArray[Any]], mjd: Floats, info: RunInfo, path: 
             hint="events of one run must have one wobble position",
         )
     return found
+
+
+def _recorded(mjd: Floats, number: Floats) -> int:
+    """Triggers that the readout numbered: the highest number of each subrun, in which they start again."""
+    in_time = number[np.argsort(mjd, kind="stable")]
+    last = np.append(np.diff(in_time) < 0, True)
+    return int(in_time[last].sum())
 
 
 def _joined(parts: Sequence[Any], name: str) -> Floats:

@@ -270,8 +270,9 @@ def put_cards(header: Any, cards: Mapping[str, Any]) -> None:
     for name, card in cards.items():
         value, comment = card if isinstance(card, tuple) else (card, "")
         if isinstance(value, str):
-            value = value[:TEXT_LENGTH]
-            comment = comment[: max(0, TEXT_LENGTH - 3 - max(8, len(value)))]
+            while len(value) + value.count("'") > TEXT_LENGTH:  # FITS writes an apostrophe twice
+                value = value[:-1]
+            comment = comment[: max(0, TEXT_LENGTH - 3 - max(8, len(value) + value.count("'")))]
         header[name] = (value, comment[:COMMENT_LENGTH])
 
 

@@ -6,7 +6,7 @@ centre of the camera. What is counted is said by a selection, see :mod:`magicpy_
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from magicpy_assets.core.errors import InputError, OutOfRangeError
 from magicpy_assets.science.exposure import Exposure, of_observations
 from magicpy_assets.science.exposure import from_dict as exposure_from
+from magicpy_assets.science.live_time import SECONDS_PER_DAY, measure
 from magicpy_assets.science.results import Result, plain
 from magicpy_assets.science.selections import Selection
 
 if TYPE_CHECKING:
+    import pandas as pd
     from astropy.table import Table
 
 Floats = NDArray[np.float64]
@@ -182,6 +184,42 @@ def theta2(
     exposure = of_observations(observations)
     fields = [_field_of(observation, position_deg, chosen) for observation in observations]
     return count(fields, exposure, chosen, n_off=n_off)
+
+
+def theta2_of_melibea(
+    runs: Mapping[int, pd.DataFrame],
+    position_deg: tuple[float, float],
+    selection: Selection,
+    *,
+    source: str,
+    simulated: bool,
+    n_off: int = 3,
+) -> Theta2Result:
+    """θ² of melibea events, as odie makes it, around a position (ra, dec ICRS in deg).
+
+    `runs` gives the events (columns as in melibea files) by run number; each run has one wobble position. The live time
+    is that of all events before the cuts.
+    """
+    fields, times, zeniths = [], [], []
+    for events in runs.values():
+        pointing = (15.0 * float(events["pointing_ra_h_1"].median()), float(events["pointing_dec_deg_1"].median()))
+        kept = events[selection.passes(events) & np.isfinite(events["reco_ra_deg"].to_numpy())]
+        ra_deg, dec_deg = (kept[name].to_numpy(dtype=np.float64) for name in ("reco_ra_deg", "reco_dec_deg"))
+        fields.append(FieldEvents.on_sky(ra_deg, dec_deg, pointing, position_deg))
+        seconds = events["milliseconds_1"] * 1e-3 + events["nanoseconds_1"] * 1e-9
+        mjd = (events["mjd_day_1"] + seconds / SECONDS_PER_DAY).to_numpy(dtype=np.float64)
+        times.append(measure(mjd, events["time_diff_s_1"].to_numpy() if "time_diff_s_1" in events else None))
+        zeniths.append(float(events["pointing_zd_deg_1"].mean()))
+    exposure = Exposure(
+        source=source,
+        runs=tuple(runs),
+        live_time_s=sum(one.live_time_s for one in times),
+        start_mjd=min((float(one.intervals_mjd.min()) for one in times), default=0.0),
+        stop_mjd=max((float(one.intervals_mjd.max()) for one in times), default=0.0),
+        zd_range_deg=(min(zeniths), max(zeniths)) if zeniths else None,
+        simulated=simulated,
+    )
+    return count(fields, exposure, selection, n_off=n_off)
 
 
 def _field_of(observation: Any, position_deg: tuple[float, float], chosen: Selection) -> FieldEvents:

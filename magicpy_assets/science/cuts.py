@@ -26,11 +26,12 @@ MIN_EVENTS = 20
 class CutRules:
     """How cuts are found: the share of gammas that each keeps, and the range that each may take.
 
-    The hadronness range is MAGIC's default (flute's allowedHadRange). θ² may not fall below MAGIC's default lower end,
-    and not rise above 0.05 deg², so that three off regions at 0.4° never overlap.
+    The shares are those usual for MAGIC spectra (from memory), the hadronness range is the default of MARS's flute. θ²
+    may not fall below MAGIC's default lower end, and not rise above 0.05 deg², so that three off regions at 0.4° never
+    overlap.
     """
 
-    hadronness_efficiency: float = 0.8
+    hadronness_efficiency: float = 0.9
     theta_efficiency: float = 0.75
     hadronness_range: tuple[float, float] = (0.15, 0.95)
     theta2_range_deg2: tuple[float, float] = (0.01, 0.05)

@@ -23,7 +23,8 @@ class LiveTime:
     """On time of a run and how much of it was live.
 
     `intervals_mjd` has shape (k, 2). `trigger_rate_hz` is the rate of recorded triggers behind the dead time, `source`
-    says what it was measured from. `consistency` is the ratio of two measures of that rate (1 when they agree).
+    says what it was measured from. `consistency` is the ratio of two measures of that rate (1 when they agree, or when
+    there is only one).
     """
 
     intervals_mjd: Floats
@@ -65,24 +66,28 @@ def good_time_intervals(mjd: Floats) -> Floats:
     return np.column_stack([starts[real], stops[real]])
 
 
-def measure(mjd: Floats, time_since_trigger_s: Floats | None, dead_time_s: float = DEAD_TIME_S) -> LiveTime:
+def measure(
+    mjd: Floats, time_since_trigger_s: Floats | None, dead_time_s: float = DEAD_TIME_S, n_triggers: int | None = None
+) -> LiveTime:
     """Live time of a run from its events.
 
-    `time_since_trigger_s` is each event's distance from the trigger before it, whether or not that one is among these
-    events, so its mean gives the rate of recorded triggers r; without it the events themselves are counted. A readout
-    that is blind for τ after each recorded trigger is live for 1 - r τ of the time. The rate is measured a second way,
-    from the slope of the exponential (median above τ), as a check.
+    A readout that is blind for τ after each recorded trigger is live for 1 - r τ of the time, r being the rate of
+    recorded triggers. That rate is `n_triggers` over the on time if the number is known. `time_since_trigger_s`, each
+    event's distance from the trigger before it, whether or not that one is among these events, gives it a second time
+    (1 / mean), as a check, or as the only measure. Without either the events themselves are counted.
     """
     intervals = good_time_intervals(mjd)
     on_time_s = float(np.diff(intervals, axis=1).sum() * SECONDS_PER_DAY)
-    counted_hz = max(len(mjd) - len(intervals), 1) / on_time_s
-    usable = np.array([]) if time_since_trigger_s is None else _within_runs(time_since_trigger_s, dead_time_s)
-    if usable.size < 0.5 * len(mjd) or usable.size < 2:
-        return LiveTime(intervals, min(counted_hz * dead_time_s, 1.0), counted_hz, "counted events", 1.0)
-    rate_hz = 1 / float(usable.mean())
-    free_hz = np.log(2) / max(float(np.median(usable)) - dead_time_s, 1e-9)
-    slope_hz = free_hz / (1 + free_hz * dead_time_s)
-    return LiveTime(intervals, min(rate_hz * dead_time_s, 1.0), rate_hz, "time differences", rate_hz / slope_hz)
+    rates: dict[str, float] = {}
+    if n_triggers:
+        rates["numbers of the readout"] = n_triggers / on_time_s
+    since = np.array([]) if time_since_trigger_s is None else _within_runs(time_since_trigger_s, dead_time_s)
+    if since.size >= max(2, 0.5 * len(mjd)):
+        rates["time differences"] = 1 / float(since.mean())
+    rates["counted events"] = max(len(mjd) - len(intervals), 1) / on_time_s
+    (source, rate_hz), *others = rates.items()
+    consistency = rate_hz / others[0][1] if len(rates) == 3 else 1.0
+    return LiveTime(intervals, min(rate_hz * dead_time_s, 1.0), rate_hz, source, consistency)
 
 
 def _within_runs(time_since_trigger_s: Floats, dead_time_s: float) -> Floats:

@@ -54,7 +54,8 @@ def write_data(path, run, number, *, provenance=FORESTS, cards=None):
     nanoseconds = np.round((mjd - day) * 86400e9).astype(np.int64)
     events = {
         "mjd_day_1": day, "milliseconds_1": nanoseconds // 1_000_000, "nanoseconds_1": nanoseconds % 1_000_000,
-        "time_diff_s_1": since, "stereo_number_1": np.arange(len(mjd)) + 1, "valid": good.astype(int),
+        "daq_number_1": _numbered(in_time), "time_diff_s_1": since,
+        "stereo_number_1": np.arange(len(mjd)) + 1, "valid": good.astype(int),
         "pointing_zd_deg_1": np.full(len(mjd), run.cards.zd_deg), "pointing_az_deg_1": np.full(len(mjd), 110.0),
         "pointing_ra_h_1": np.full(len(mjd), run.cards.pointing_deg[0] / 15),
         "pointing_dec_deg_1": np.full(len(mjd), run.cards.pointing_deg[1]),
@@ -68,6 +69,14 @@ def write_data(path, run, number, *, provenance=FORESTS, cards=None):
         cards=cards if cards is not None else {"SIMULATED": "yes", "SIMULATOR": "toy", "MODEL": "toy"},
     )  # fmt: skip
     write_superstar(path, info, events, provenance=provenance, branches=melibea.EVENTS)
+
+
+def _numbered(in_time):
+    """Numbers of the readout in order of time, over two subruns."""
+    number = np.empty(len(in_time), dtype=int)
+    half = len(in_time) // 2
+    number[in_time] = np.r_[np.arange(half), np.arange(len(in_time) - half)] + 1
+    return number
 
 
 def write_mc(path, toy, seed, *, n_thrown=60_000, provenance=FORESTS, original=True):

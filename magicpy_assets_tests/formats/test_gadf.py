@@ -111,6 +111,7 @@ def test_seconds_are_of_terrestrial_time_over_the_leap_second_of_2016():
 def test_cards_too_long_are_cut_to_fit():
     header = fits.Header()
     gadf.put_cards(header, {"LONG": ("x" * 100, "y" * 100), "NUMBER": (3, "z" * 100), "PLAIN": "word"})
+    gadf.put_cards(header, {"QUOTES": ("'" * 40 + "x" * 40, "y" * 100), "HALF": ("it's " * 10, "y" * 100)})
     assert all(len(card.image) == 80 for card in header.cards)
     assert header["LONG"] == "x" * 68
     assert (header["NUMBER"], header["PLAIN"]) == (3, "word")

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magicpy_assets.core.errors import InputError, OutOfRangeError, UnknownNameError
-from magicpy_assets.science.counts import FieldEvents, Theta2Result, count, li_ma, tangent_plane
+from magicpy_assets.science.counts import (
+    FieldEvents,
+    Theta2Result,
+    count,
+    li_ma,
+    tangent_plane,
+    theta2_of_melibea,
+)
 from magicpy_assets.science.exposure import Exposure
 from magicpy_assets.science.selections import Selection, selection
 
@@ -99,6 +106,41 @@ def test_standard_selections_and_their_cuts():
         selection("LO")
     with pytest.raises(InputError, match="size_phe_1"):
         full.passes(events.drop(columns="size_phe_1"))
+
+
+def melibea_events(seed, wobble, n_gamma=120, n_back=3000, seconds=600.0):
+    """A run of melibea events: a source at (83.63, 22.01), seen 0.4° from the pointing in right ascension."""
+    rng = np.random.default_rng(seed)
+    cosine = np.cos(np.radians(22.01))
+    pointing = (83.63 + wobble / cosine, 22.01)
+    angle, radius = rng.uniform(0, 2 * np.pi, n_back), 1.2 * np.sqrt(rng.uniform(size=n_back))
+    ra = np.r_[83.63 + rng.normal(0, 0.03, n_gamma) / cosine, pointing[0] + radius * np.cos(angle) / cosine]
+    dec = np.r_[22.01 + rng.normal(0, 0.03, n_gamma), pointing[1] + radius * np.sin(angle)]
+    n = len(ra)
+    milliseconds = np.sort(rng.uniform(0, 1000 * seconds, n))
+    return pd.DataFrame(
+        {
+            "reco_ra_deg": ra, "reco_dec_deg": dec,
+            "hadronness": np.r_[np.full(n_gamma, 0.05), rng.uniform(size=n_back)],
+            "size_phe_1": 500.0, "size_phe_2": 500.0, "energy_gev": 400.0, "pointing_ra_h_1": pointing[0] / 15,
+            "pointing_dec_deg_1": pointing[1], "pointing_zd_deg_1": 20.0, "mjd_day_1": 59165,
+            "milliseconds_1": milliseconds.astype(int), "nanoseconds_1": 0,
+        }
+    )  # fmt: skip
+
+
+def test_melibea_events_are_counted_as_odie_does():
+    runs = {1: melibea_events(1, 0.4), 2: melibea_events(2, -0.4)}
+    result = theta2_of_melibea(runs, (83.63, 22.01), selection("FR"), source="CrabNebula", simulated=True)
+    # nearly all gammas (sigma 0.03°, cut 0.095°: 99 %) and hadrons in proportion to area and to the hadronness cut
+    background = 2 * 3000 * 0.16 * 0.009 / 1.2**2
+    assert abs(result.n_on - 240 * (1 - np.exp(-0.009 / (2 * 0.03**2))) - background) < 5 * np.sqrt(240 + background)
+    assert abs(result.n_off - 3 * background) < 5 * np.sqrt(3 * background)
+    assert result.significance > 20
+    assert result.live_time_s == pytest.approx(1200, abs=5)
+    assert (result.runs, result.simulated) == ((1, 2), True)
+    hard = theta2_of_melibea(runs, (83.63, 22.01), selection("HE"), source="CrabNebula", simulated=True)
+    assert hard.n_on == 0  # all events are below 1 TeV
 
 
 def test_a_result_survives_being_saved(tmp_path):

@@ -27,7 +27,6 @@ def test_live_time_is_that_of_the_readout():
     # events over true rate is the live time, with an error of 1/sqrt(n)
     assert found.live_time_s == pytest.approx(n / rate_hz, rel=5 / np.sqrt(n))
     assert found.dead_fraction == pytest.approx(n * 1e-3 / seconds, rel=0.02)
-    assert found.consistency == pytest.approx(1.0, abs=6 / np.sqrt(n))
 
 
 def test_the_trigger_rate_is_seen_though_most_events_were_cut_away():
@@ -46,11 +45,15 @@ def test_without_time_differences_the_events_are_counted():
     assert found.trigger_rate_hz == pytest.approx(len(times) / 60, rel=0.01)
 
 
-def test_differences_that_do_not_fit_an_exponential_show():
+def test_numbers_of_the_readout_come_first_and_are_checked_with_the_time_differences():
     times = record(100.0, 60.0, seed=5)
-    found = measure(59000.2 + times / 86400, np.full(len(times), 0.01))
-    assert found.consistency == pytest.approx(np.log(2) ** -1 * (0.01 - DEAD_S) / 0.01, rel=0.02)
-    assert abs(found.consistency - 1) > 0.3
+    since = np.diff(times, prepend=0.0)
+    found = measure(59000.2 + times / 86400, since, n_triggers=len(times))
+    assert found.source == "numbers of the readout"
+    assert found.consistency == pytest.approx(1.0, abs=5 / np.sqrt(len(times)))
+    wrong = measure(59000.2 + times / 86400, since, n_triggers=2 * len(times))
+    assert wrong.consistency == pytest.approx(2.0, rel=0.1)
+    assert wrong.dead_fraction == pytest.approx(2 * found.dead_fraction)
 
 
 def test_a_pause_splits_the_good_time():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from magicpy_assets.core import datalevels, sources
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.datalevels import DataLevel
-from magicpy_assets.core.errors import MissingInputError, UnknownNameError
+from magicpy_assets.core.errors import MissingInputError, UnknownNameError, unknown
 from magicpy_assets.core.periods import Period
 from magicpy_assets.core.selection import Selection
 from magicpy_assets.core.settings import Settings
@@ -87,10 +87,19 @@ class Source:
     # Looking
 
     def search(self) -> HoursTable:
-        """Ask the data server for its run reports, and return the table of hours by zenith range and moon level."""
+        """Ask the data server for its run reports, and return the table of hours by zenith range and moon level.
+
+        Raises
+        ------
+        UnknownNameError
+            If the catalogue holds no run of this source, with the nearest names.
+        """
         with bars(quiet=self.quiet):
             self.session.catalogue.refresh()
         self._selection = None
+        known = set(self.session.catalogue.runs()["source"])
+        if self.name not in known:
+            raise unknown("source in the run catalogue", self.name, sorted(known))
         return self.hours()
 
     def hours(self) -> HoursTable:
@@ -241,9 +250,9 @@ class Source:
 
     def theta2(self, cells: Iterable[Cell] | None = None, selection: str | None = None) -> Theta2Result:
         """Count events around the source and around three off positions; `selection` may be LE, FR or HE."""
-        from magicpy_assets.science import counts
+        from magicpy_assets.science import counts, selections
 
-        chosen = counts.selection(selection) if selection else None
+        chosen = selections.selection(selection) if selection else None
         return counts.theta2(self.observations(cells), self._position(), selection=chosen)
 
     def spectrum(self, cells: Iterable[Cell] | None = None, model: str = "log_parabola") -> SpectrumResult:

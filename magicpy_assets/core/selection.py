@@ -146,12 +146,13 @@ def mask(table: pd.DataFrame, column: str, condition: Any) -> Any:
 def describe(condition: Any) -> str:
     """Return a condition as text for the cut flow."""
     if callable(condition):
-        return getattr(condition, "__name__", "function")
+        return str(getattr(condition, "__name__", "function"))
     if isinstance(condition, list | set | frozenset):
         return "in " + ", ".join(str(_plain(item)) for item in condition)
     if isinstance(condition, tuple):
         return f"from {condition[0]} to {condition[1]}"
-    return str(condition) if isinstance(condition, str) and _COMPARED.fullmatch(condition) else f"= {_plain(condition)}"
+    compared = isinstance(condition, str) and _COMPARED.fullmatch(condition)
+    return str(condition) if compared else f"= {_plain(condition)}"
 
 
 def _plain(value: Any) -> Any:

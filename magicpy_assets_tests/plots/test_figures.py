@@ -64,7 +64,23 @@ def hours(simulated):
     return figures.hours_figure(table, title="CrabNebula", caption="Hours of 118 runs.", simulated=simulated)
 
 
+def forest_report(simulated):
+    rows = [
+        {"energy_low_gev": low, "energy_high_gev": 1.6 * low, "events": 90, "theta39_deg": 0.07, "theta68_deg": 0.12,
+         "energy_bias": 0.02, "energy_resolution": 0.18}
+        for low in (200.0, 320.0, 512.0)
+    ]  # fmt: skip
+    kept = np.linspace(0, 1, 101)
+    return {
+        "auc": 0.95, "roc": {"gamma_kept": kept.tolist(), "off_kept": (kept**8).tolist()}, "by_energy": rows,
+        "model": "random_forest", "gamma_events": 2714, "gamma_showers": 1503, "off_events": 13773,
+        "importance": {"hadronness": {f"feature_{i}": 1 / (i + 2) for i in range(21)}},
+        "provenance": {"simulated": "yes" if simulated else "no"},
+    }  # fmt: skip
+
+
 CASES = {
+    "forest": lambda simulated: figures.forest_figure(forest_report(simulated), title="ST0316/za05to35/weak"),
     "theta2": lambda simulated: figures.theta2_figure(theta2_result(simulated)),
     "sed": lambda simulated: figures.sed_figure(spectrum_result(simulated)),
     "light curve": lambda simulated: figures.light_curve_figure(light_curve_result(simulated)),
@@ -130,6 +146,13 @@ def test_axes_have_units_and_the_theta2_figure_its_numbers():
     assert "Energy (TeV)" in sed
     assert "TeV cm$^{-2}$ s$^{-1}$" in sed
     assert "(3.20 ± 0.30) × 10$^{-11}$" in sed
+
+
+def test_the_forest_figure_names_what_it_was_grown_from():
+    text = words(figures.forest_figure(forest_report(False))).replace("\n", " ")
+    assert "2714 simulated gammas (1503 showers), 13773 OFF events" in text
+    assert "area under the curve 0.950" in text
+    assert "True energy (TeV)" in text
 
 
 def test_the_crab_reference_is_drawn_for_the_crab_only():

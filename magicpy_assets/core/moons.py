@@ -5,12 +5,13 @@ Both tables, `tables/moons.csv` and `tables/cleaning.csv`, name the source of ev
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from magicpy_assets.core.csvtables import rows
-from magicpy_assets.core.errors import OutOfRangeError, unknown
+from magicpy_assets.core.errors import InputError, OutOfRangeError, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,12 +133,20 @@ def from_pedestal(
     """Estimate the NSB (units of dark sky) from the pedestal RMS, and the moon level it belongs to.
 
     The table gives one pedestal for each NSB range; it is taken to hold at the middle of the range, and between the
-    middles the RMS is interpolated. The mean rises with the NSB in the same way and settles ties only.
+    middles the RMS is interpolated. The mean, which rises with the NSB too, stands in where the RMS is not a number.
+
+    Raises
+    ------
+    InputError
+        If neither is a number.
     """
     found = cleanings(hv, optical_filter)
-    middles = [middle_nsb(row) for row in found]
-    points = sorted(zip((row.pedestal_rms_phe for row in found), middles, strict=True))
-    nsb = _interpolate(rms_phe, points)
+    if math.isfinite(rms_phe):
+        nsb = _interpolate(rms_phe, sorted((row.pedestal_rms_phe, middle_nsb(row)) for row in found))
+    elif math.isfinite(mean_phe):
+        nsb = _interpolate(mean_phe, sorted((row.pedestal_mean_phe, middle_nsb(row)) for row in found))
+    else:
+        raise InputError(f"no moon level follows from a pedestal of mean {mean_phe} and RMS {rms_phe} phe")
     nsb = min(max(nsb, 0.0), ALL[-1].nsb_high - 1e-6)
     return nsb, of_nsb(nsb)
 

@@ -78,7 +78,7 @@ def of_date(day: date, periods: tuple[Period, ...] | None = None) -> Period:
     before = [f"{name} ends on {end}" for begin, end, name in spans if end < day]
     after = [f"{name} begins on {begin}" for begin, end, name in spans if begin > day]
     neighbours = ", ".join(before[-1:] + after[:1])
-    raise OutOfRangeError(f"{day} is in no period: {neighbours}", hint="add your own periods in magicpy.toml")
+    raise OutOfRangeError(f"{day} is in no period: {neighbours}", hint="`magicpy_assets.periods.table()` lists them")
 
 
 def table() -> pd.DataFrame:

@@ -9,6 +9,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from magicpy_assets.core.errors import InputError, unknown
@@ -24,7 +25,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
-_COMPARED = re.compile(r"(>=|<=|==|!=|>|<)\s*(.+)")
+_COMPARED = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*(.+)")
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,12 @@ class Selection:
         ------
         UnknownNameError
             For a column that the table does not have.
+        InputError
+            For a condition that does not fit what the column holds.
         """
-        left, cuts = self.runs, list(self.cuts)
+        everything, left, cuts = self.first.runs, self.runs, list(self.cuts)
         for column, condition in conditions.items():
-            alone = self.runs[mask(self.runs, column, condition)]
+            alone = everything[mask(everything, column, condition)]
             left = left[mask(left, column, condition)]
             cuts.append(Cut(column, describe(condition), len(alone), hours(alone), len(left), hours(left)))
         return Selection(left, tuple(cuts), self.total_runs, self.total_hours, self)
@@ -84,6 +87,11 @@ class Selection:
     def undo(self) -> Selection:
         """Return the selection before the last filter."""
         return self.before or self
+
+    @property
+    def first(self) -> Selection:
+        """The selection before the first filter."""
+        return self if self.before is None else self.before.first
 
     @property
     def table(self) -> pd.DataFrame:
@@ -105,7 +113,7 @@ class Selection:
         return f"nothing is left; {worst.column} {worst.text} alone leaves {worst.runs_alone} of {self.total_runs} runs"
 
     def __str__(self) -> str:
-        return self.table.to_string(index=False)
+        return str(self.table.to_string(index=False))
 
     def _repr_html_(self) -> str:
         return str(self.table.to_html(index=False))
@@ -128,7 +136,7 @@ def mask(table: pd.DataFrame, column: str, condition: Any) -> Any:
     if callable(condition):
         return values.map(condition).astype(bool)
     if isinstance(condition, list | set | frozenset):
-        return values.isin([_plain(item) for item in condition])
+        return values.isin([_fitting(_plain(item), column, values) for item in condition])
     if isinstance(condition, tuple):
         if len(condition) != 2:
             raise InputError(f"{column}: a range is a pair (low, high), not {condition!r}")
@@ -139,8 +147,8 @@ def mask(table: pd.DataFrame, column: str, condition: Any) -> Any:
         return passed & (values <= high) if high is not None else passed
     match = _COMPARED.fullmatch(condition) if isinstance(condition, str) else None
     if match:
-        return _COMPARISONS[match[1]](values, _number(match[2], column, values))
-    return values == _plain(condition)
+        return _COMPARISONS[match[1]](values, _fitting(match[2].strip(), column, values))
+    return values == _fitting(_plain(condition), column, values)
 
 
 def describe(condition: Any) -> str:
@@ -150,7 +158,10 @@ def describe(condition: Any) -> str:
     if isinstance(condition, list | set | frozenset):
         return "in " + ", ".join(str(_plain(item)) for item in condition)
     if isinstance(condition, tuple):
-        return f"from {condition[0]} to {condition[1]}"
+        low, high = condition
+        if low is None or high is None:
+            return f"from {low}" if high is None else f"up to {high}"
+        return f"from {low} to {high}"
     compared = isinstance(condition, str) and _COMPARED.fullmatch(condition)
     return str(condition) if compared else f"= {_plain(condition)}"
 
@@ -163,10 +174,19 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _number(text: str, column: str, values: pd.Series) -> Any:
+def _fitting(value: Any, column: str, values: pd.Series) -> Any:
+    """Turn text into what the column holds; a number for numbers, a date for dates."""
+    if not isinstance(value, str):
+        return value
+    kind = getattr(values.dtype, "kind", "O")
     try:
-        return float(text)
-    except ValueError as error:
-        if values.dtype.kind in "OUTM" or str(values.dtype) in ("str", "string"):
-            return text
-        raise InputError(f"{column} holds numbers and cannot be compared with {text!r}") from error
+        if kind in "iuf":
+            return float(value)
+        if kind == "M":
+            return datetime.fromisoformat(value)
+        if kind == "b":
+            return {"true": True, "false": False}[value.lower()]
+    except (ValueError, KeyError) as error:
+        holds = {"M": "dates such as 2020-11-16", "b": "True or False"}.get(kind, "numbers")
+        raise InputError(f"column {column} holds {holds}, not {value!r}") from error
+    return value

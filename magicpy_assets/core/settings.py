@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
@@ -17,7 +19,9 @@ from magicpy_assets.core.errors import ConfigError, unknown
 
 FILE_NAME = "magicpy.toml"
 PREFIX = "MAGICPY_"
-NO_SETTINGS = frozenset({"MAGICPY_CONFIG", "MAGICPY_ARCHIVE_PASSWORD", "MAGICPY_REAL_DL3"})
+NO_SETTINGS = frozenset({"MAGICPY_CONFIG", "MAGICPY_DEBUG", "MAGICPY_ARCHIVE_PASSWORD", "MAGICPY_REAL_DL3"})
+PATHS = (("store",), ("mars", "marssys"), ("mars", "rootsys"), ("observatory", "cache"))
+LISTS = ("sources", "periods")
 KEYRING_SERVICE = "magicpy_assets"
 
 
@@ -148,21 +152,20 @@ def load_settings(config: Path | str | None = None, **arguments: Any) -> Setting
     faults: list[str] = []
     for origin, layer in layers:
         for key, value in _flat(layer).items():
-            if key not in known_keys():
-                faults.append(f"{origin}: {unknown('setting', key, known_keys()).message}{_near(key)}")
-                continue
             name = f"{PREFIX}{key.upper().replace('.', '__')}" if origin == "environment" else origin
+            if key not in known_keys():
+                faults.append(f"{name}: unknown setting {key!r}{_near(key)}")
+                continue
             values[key], origins[key] = value, name
     if faults:
         raise ConfigError("\n".join(faults), hint="`magicpy doctor` lists all settings")
     try:
         settings = Settings.model_validate(_nested(values))
     except ValidationError as error:
-        lines = [
-            f"{origins.get(key, 'default')}: {key} = {fault['input']!r}: {fault['msg']}"
-            for fault in error.errors()
-            for key in [".".join(str(part) for part in fault["loc"])]
-        ]
+        lines = []
+        for fault in error.errors():
+            key = ".".join(str(part) for part in fault["loc"] if isinstance(part, str))
+            lines.append(f"{origins.get(key, 'default')}: {key} = {fault['input']!r}: {fault['msg']}")
         raise ConfigError("\n".join(lines)) from error
     settings._origins.update(origins)
     return settings
@@ -176,11 +179,9 @@ def archive_password(settings: Settings) -> str | None:
     given = os.environ.get("MAGICPY_ARCHIVE_PASSWORD")
     if given:
         return given
-    from requests.utils import get_netrc_auth
-
-    found = get_netrc_auth(settings.archive.url)
-    if found:
-        return str(found[1])
+    found = _from_netrc(settings.archive.url)
+    if found is not None:
+        return found
     if settings.archive.user is None:
         return None
     import keyring
@@ -191,6 +192,16 @@ def archive_password(settings: Settings) -> str | None:
         return found_there
     except KeyringError:
         return None
+
+
+def _from_netrc(url: str) -> str | None:
+    """Return the password that netrc holds for the server's host; None without netrc, host or password."""
+    host = urlsplit(url).hostname
+    try:
+        entry = netrc(os.environ.get("NETRC")).authenticators(host) if host else None
+    except (FileNotFoundError, NetrcParseError):
+        return None
+    return entry[2] or None if entry else None
 
 
 def _near(key: str) -> str:
@@ -215,8 +226,12 @@ def _read_file(path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     # A relative path in the file is meant from the file's own folder.
-    if "store" in values:
-        values["store"] = str(path.parent / str(values["store"]))
+    for *sections, name in PATHS:
+        place = values
+        for section in sections:
+            place = place.get(section, {}) if isinstance(place, dict) else {}
+        if isinstance(place, dict) and isinstance(place.get(name), str):
+            place[name] = str(path.absolute().parent / Path(place[name]).expanduser())
     return values
 
 
@@ -225,7 +240,7 @@ def _from_environment() -> dict[str, Any]:
     for name, value in os.environ.items():
         if name.startswith(PREFIX) and name not in NO_SETTINGS:
             key = name.removeprefix(PREFIX).lower().replace("__", ".")
-            found[key] = tuple(value.split(",")) if key in ("sources", "periods") else value
+            found[key] = tuple(value.split(",")) if key in LISTS else value
     return _nested(found)
 
 

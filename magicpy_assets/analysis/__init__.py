@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-_HOMES = {"Source": "source", "Off": "off", "MC": "off", "fast_analysis": "fast"}
+_HOMES = {"Source": "source", "Off": "off", "MC": "off", "fast_analysis": "source"}
 
 __all__ = ["MC", "Off", "Source", "fast_analysis"]
 

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from magicpy_assets.analysis.source import Source
 from magicpy_assets.core import datalevels
-from magicpy_assets.core.periods import Period
-from magicpy_assets.core.settings import Settings
 from magicpy_assets.pipeline.runs import moved_runs
 from magicpy_assets.plots import figures
 
-
-def fast_analysis(
-    name: str, period: Period | None = None, *, settings: Settings | None = None, say: Any = print, quiet: bool = False
-) -> dict[str, Any]:
-    """Analyse a source from search to spectrum.
-
-    Returns a dictionary with `theta2`, `spectrum`, `light_curve` (result objects), `report`, and `plots` (paths).
-    """
-    with Source(name, period, settings=settings, quiet=quiet) as source:
-        return run_fast(source, say=say)
+if TYPE_CHECKING:
+    from magicpy_assets.analysis.source import Source
 
 
-def run_fast(source: Source, out: Path | None = None, *, say: Any = print) -> dict[str, Any]:
+def run_fast(source: Source, *, say: Any = print) -> dict[str, Any]:
     """Run the fast analysis of a source; `say` takes each line of text."""
     say(f"Performing fast analysis for {source.name}")
     say("Current data distribution")

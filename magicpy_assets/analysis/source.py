@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from magicpy_assets.analysis.fast import run_fast
 from magicpy_assets.core import datalevels, sources
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.datalevels import DataLevel
@@ -275,11 +276,9 @@ class Source:
             run = self._all_runs().iloc[0]
             return float(run["source_ra_deg"]), float(run["source_dec_deg"])
 
-    def go(self, out: Path | None = None) -> dict[str, Any]:
+    def go(self) -> dict[str, Any]:
         """Do the whole fast analysis; see `analysis.fast`."""
-        from magicpy_assets.analysis.fast import run_fast
-
-        return run_fast(self, out)
+        return run_fast(self)
 
     def save_figure(self, figure: Figure, name: str) -> Path:
         """Write a figure into the source's folder of plots; returns its path."""
@@ -294,3 +293,14 @@ class Source:
 
     def _repr_html_(self) -> str:
         return f"<h4>{self.name}</h4>{self.hours()._repr_html_()}"
+
+
+def fast_analysis(
+    name: str, period: Period | None = None, *, settings: Settings | None = None, say: Any = print, quiet: bool = False
+) -> dict[str, Any]:
+    """Analyse a source from search to spectrum.
+
+    Returns a dictionary with `theta2`, `spectrum`, `light_curve` (result objects), `report`, and `plots` (paths).
+    """
+    with Source(name, period, settings=settings, quiet=quiet) as source:
+        return run_fast(source, say=say)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +22,6 @@ from magicpy_assets.version import __version__
 if TYPE_CHECKING:
     from magicpy_assets.core.settings import Settings
 
-ENTRY = "magicpy_assets.engine.__main__:main"
 STOCK_CARDS = {
     "star": "star_M{telescope}_OSA.rc",
     "superstar": "superstar.rc",
@@ -118,15 +116,13 @@ class Installation:
 
     def command_for(self, program: Program, *, log: Path) -> Command:
         """Return the command that runs a program; its output folder and run card are made."""
-        program.prepare()
-        arguments = tuple(program.arguments())
-        if self.is_embedded or getattr(program, "always_embedded", False):
-            argv = (sys.executable, "-m", "magicpy_assets.engine", program.name, *arguments)
-            return Command(argv, log, entry=ENTRY, arguments=(program.name, *arguments))
+        if self.is_embedded or program.always_embedded:
+            return program.embedded_command(log)
         path = self._program(program.name)
         if path is None:
             raise ConfigError(f"MARS in {self.marssys} has no program {program.name}")
-        return Command((str(path), *arguments), log, env=self.environment())
+        program.prepare()
+        return Command((str(path), *program.arguments()), log, env=self.environment())
 
     def __str__(self) -> str:
         return "embedded engine" if self.is_embedded else f"MARS in {self.marssys}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from magicpy_assets.mars.installation import Installation
 
 LAST_LINES = 20
+ENGINE = "magicpy_assets.engine"
+"""Reached by name only, never imported here."""
 PathLike = str | Path
 
 
@@ -58,6 +61,8 @@ class Program:
     declared: ClassVar[tuple[Parameter, ...]] = ()
     tree: ClassVar[str | None] = "Events"
     """Tree that every output must hold; None where outputs are no ROOT files."""
+    always_embedded: ClassVar[bool] = False
+    """Whether MARS has no such program."""
 
     def __init__(self, files: PathLike | Iterable[PathLike], out: PathLike = ".") -> None:
         self.files = expanded(files)
@@ -208,8 +213,14 @@ class Program:
         except MagicpyError as error:
             return error.message
 
+    def embedded_command(self, log: Path) -> Command:
+        """Return the command that runs this program of the embedded engine; output folder and run card are made."""
+        self.prepare()
+        words = (self.name, *self.arguments())
+        return Command((sys.executable, "-m", ENGINE, *words), log, entry=f"{ENGINE}.__main__:main", arguments=words)
+
     def run(self, installation: Installation | None = None, *, log: PathLike | None = None) -> Self:
-        """Run the program here and now.
+        """Run the program here and now, by default that of the embedded engine.
 
         Raises
         ------
@@ -218,11 +229,9 @@ class Program:
         ProgramError
             If it fails.
         """
-        from magicpy_assets.mars.installation import Installation
-
         self.check()
-        where = installation or Installation.embedded()
-        command = where.command_for(self, log=Path(log) if log else self.out / ".logs" / f"{self.name}.log")
+        place = Path(log) if log else self.out / ".logs" / f"{self.name}.log"
+        command = installation.command_for(self, log=place) if installation else self.embedded_command(place)
         self.outcome = execute(command)
         self.accept(self.outcome)
         return self

@@ -19,6 +19,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -266,7 +267,7 @@ def _renumbered(images: ShowerImages, offset: int) -> ShowerImages:
     return ShowerImages(**(values | {"shower": images.shower + offset}))
 
 
-def _packed(images: ShowerImages) -> dict[str, NDArray[np.generic]]:
+def _packed(images: ShowerImages) -> dict[str, Any]:
     """Turn events into arrays that compress well: pixel numbers as differences, times in steps of 0.4 ns."""
     values = {item.name: getattr(images, item.name) for item in fields(images) if item.name not in PIXEL_FIELDS}
     steps = np.clip(np.round(images.time_ns / TIME_STEP_NS), -127, 127).astype(np.int8)

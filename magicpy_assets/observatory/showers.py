@@ -268,7 +268,8 @@ def sparse(counts: Floats, times: Floats) -> tuple[NDArray[np.uint16], NDArray[n
     where = np.flatnonzero(lit)
     pixels, phe = np.empty(len(where), np.uint16), np.empty(len(where), np.uint16)
     when = np.empty(len(where), np.float32)
-    for n, i in enumerate(where):
+    for n in range(len(where)):
+        i = where[n]
         pixels[n] = i
         phe[n] = min(int(counts[i]), 65535)
         when[n] = times[i] / counts[i] - summed / total

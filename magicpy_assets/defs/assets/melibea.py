@@ -1,0 +1,56 @@
+"""The melibea level: hadronness, direction and energy of every event."""
+
+import dagster as dg
+import numpy as np
+
+from magicpy_assets.defs.level import Level, Planner, made, of_mc, of_source
+from magicpy_assets.formats.melibea import read_events
+from magicpy_assets.mars.programs import Melibea
+from magicpy_assets.pipeline.report import Report
+from magicpy_assets.pipeline.session import Session
+
+DESCRIPTION = """
+Events (`_Q_`) with hadronness, direction by disp and energy, from the forests of the cell. One file for each run. A
+cell without forests is blocked until `random_forest` has been made.
+"""
+FEWEST_RECONSTRUCTED = 0.5
+
+
+def events_are_reconstructed(session: Session, report: Report) -> dg.AssetCheckResult:
+    """In the newest run, most events have a direction and a hadronness between 0 and 1."""
+    files = made(report)
+    if not files:
+        reason = report.rows[0].reason if report.rows else "no run"
+        return dg.AssetCheckResult(
+            check_name="events_are_reconstructed", passed=False, metadata={"reason": reason or "no run was made"}
+        )
+    hadronness = read_events(files[-1])["hadronness"].to_numpy()
+    share = float(((hadronness >= 0) & (hadronness <= 1) & np.isfinite(hadronness)).mean())
+    return dg.AssetCheckResult(
+        check_name="events_are_reconstructed",
+        passed=share > FEWEST_RECONSTRUCTED,
+        metadata={"share": share, "expected_above": FEWEST_RECONSTRUCTED},
+    )
+
+
+def _level(group: str, planned: Planner) -> Level:
+    return Level(
+        key=(group, "melibea"),
+        group=group,
+        description=DESCRIPTION,
+        planned=planned,
+        deps=((group, "superstar"), ("random_forest",)),
+        checks=(events_are_reconstructed,),
+        kinds=frozenset({"root", "numba"}),
+        results_version=Melibea.results_version,
+    )
+
+
+def of(source: str) -> Level:
+    """Return the asset of a source."""
+    return _level(source, of_source(source, "melibea"))
+
+
+def of_monte_carlo() -> Level:
+    """Return the asset of the test Monte Carlo."""
+    return _level("mc", of_mc("melibea", ("test",)))

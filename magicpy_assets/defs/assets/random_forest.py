@@ -1,0 +1,63 @@
+"""The forests: one set for each cell, shared by all sources."""
+
+import json
+from typing import Any
+
+import dagster as dg
+
+from magicpy_assets.core.cell import Cell
+from magicpy_assets.defs.figures import inline
+from magicpy_assets.defs.level import Level, forests_of_cell, made
+from magicpy_assets.mars.programs import TRAINING_REPORT, Coach
+from magicpy_assets.pipeline.report import Report
+from magicpy_assets.pipeline.session import Session
+
+DESCRIPTION = """
+Forests for hadronness, direction (one for each telescope) and energy, trained on OFF data of the cell and on simulated
+gamma rays of the training sample, brought to the same noise and weighted to the same sizes and zenith distances.
+"""
+LOWEST_AUC = 0.7
+
+
+def forests_separate(session: Session, report: Report) -> dg.AssetCheckResult:
+    """On gamma rays and OFF events that were not trained with, the hadronness tells them apart."""
+    files = made(report)
+    if not files:
+        return dg.AssetCheckResult(check_name="forests_separate", passed=False, metadata={"reason": "no forest"})
+    quality = json.loads((files[0].parent / TRAINING_REPORT).read_text(encoding="utf-8"))
+    return dg.AssetCheckResult(
+        check_name="forests_separate",
+        passed=quality["auc"] > LOWEST_AUC,
+        metadata={"auc": quality["auc"], "expected_above": LOWEST_AUC},
+    )
+
+
+def _quality(session: Session, cell: Cell, report: Report) -> dict[str, Any]:
+    path = session.layout.forest(cell) / TRAINING_REPORT
+    if not path.is_file():
+        return {}
+    from magicpy_assets.plots.forest_figure import forest_figure
+
+    quality = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        "auc": quality["auc"],
+        "gamma_events": quality["gamma_events"],
+        "off_events": quality["off_events"],
+        "quality": inline(forest_figure(quality, title=cell.text)),
+        "training_report": dg.MetadataValue.path(str(path)),
+    }
+
+
+def shared() -> Level:
+    """Return the asset."""
+    return Level(
+        key=("random_forest",),
+        group="shared",
+        description=DESCRIPTION,
+        planned=forests_of_cell,
+        deps=(("off", "superstar"), ("mc", "superstar")),
+        checks=(forests_separate,),
+        kinds=frozenset({"scikitlearn", "root"}),
+        results_version=Coach.results_version,
+        extra=_quality,
+    )

@@ -1,0 +1,46 @@
+"""The star level: image cleaning and Hillas parameters, one telescope at a time."""
+
+import dagster as dg
+
+from magicpy_assets.defs.level import Level, Planner, of_mc, of_off, of_source, something_was_made
+from magicpy_assets.mars.programs import Star
+from magicpy_assets.pipeline.report import Report
+from magicpy_assets.pipeline.session import Session
+
+DESCRIPTION = """
+Image parameters (`_I_`) of one telescope: the cleaning that the run's measured moon level calls for, then Hillas
+ellipse, timing, leakage, islands. Monte Carlo is brought to the noise of the cell first.
+"""
+
+
+def images_are_left(session: Session, report: Report) -> dg.AssetCheckResult:
+    """At least one file of the cell was made; star refuses to make one without images."""
+    return something_was_made("images_are_left", report)
+
+
+def _level(group: str, planned: Planner) -> Level:
+    return Level(
+        key=(group, "star"),
+        group=group,
+        description=DESCRIPTION,
+        planned=planned,
+        deps=((group, "calibrated"),),
+        checks=(images_are_left,),
+        kinds=frozenset({"root", "numba"}),
+        results_version=Star.results_version,
+    )
+
+
+def of(source: str) -> Level:
+    """Return the asset of a source."""
+    return _level(source, of_source(source, "star"))
+
+
+def of_off_data() -> Level:
+    """Return the asset of the OFF data."""
+    return _level("off", of_off("star"))
+
+
+def of_monte_carlo() -> Level:
+    """Return the asset of the Monte Carlo."""
+    return _level("mc", of_mc("star"))

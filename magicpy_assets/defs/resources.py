@@ -1,0 +1,83 @@
+"""Resources: what an operator can set on the page. Each holds settings only; `open_session` makes the plain objects.
+
+What belongs here: fields, their help, and how they override `magicpy.toml`. What they mean is in `core.settings`.
+"""
+
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from magicpy_assets.core.settings import Settings, load_settings
+from magicpy_assets.pipeline.session import Session, open_session
+
+
+class StoreResource(dg.ConfigurableResource):
+    """Where products and records lie."""
+
+    path: str | None = Field(default=None, description="Folder of the store; by default that of magicpy.toml.")
+
+
+class DataServerResource(dg.ConfigurableResource):
+    """The data server. Its password comes from the environment, netrc or keyring, never from here."""
+
+    url: str | None = Field(default=None, description="'embedded' for the simulated observatory, or http(s)://…")
+    user: str | None = Field(default=None, description="Login name on the server.")
+    offline: bool | None = Field(default=None, description="Use the last listings and ask the server nothing.")
+
+
+class MarsResource(dg.ConfigurableResource):
+    """The analysis programs."""
+
+    installation: str | None = Field(default=None, description="'embedded' or 'installed'.")
+    marssys: str | None = Field(default=None, description="Root of an installed MARS.")
+    rootsys: str | None = Field(default=None, description="Root of the ROOT it was built with.")
+
+
+class ComputeResource(dg.ConfigurableResource):
+    """Where commands run."""
+
+    kind: str | None = Field(default=None, description="'local': worker processes on this machine.")
+    workers: int | None = Field(default=None, description="Worker processes; by default one for each core.")
+
+
+class Magic(dg.ConfigurableResource):
+    """The four together: what an asset opens its session with."""
+
+    store: dg.ResourceDependency[StoreResource]
+    data_server: dg.ResourceDependency[DataServerResource]
+    mars: dg.ResourceDependency[MarsResource]
+    compute: dg.ResourceDependency[ComputeResource]
+
+    def settings(self) -> Settings:
+        """Return the settings in force: file and environment, then what was set on the page."""
+        wanted: dict[str, Any] = {
+            "store": self.store.path,
+            "archive": _given(self.data_server),
+            "mars": _given(self.mars),
+            "compute": _given(self.compute),
+        }
+        return load_settings(**{key: value for key, value in wanted.items() if value})
+
+    def session(self) -> Session:
+        """Open a session; the caller closes it."""
+        return open_session(self.settings())
+
+
+def _given(resource: dg.ConfigurableResource) -> dict[str, Any]:
+    return {key: value for key, value in resource.model_dump().items() if value is not None}
+
+
+def resources(settings: Settings) -> dict[str, Any]:
+    """Return the resources with the values of some settings."""
+    archive, mars, compute = settings.archive, settings.mars, settings.compute
+    store = StoreResource(path=str(settings.store))
+    data_server = DataServerResource(url=archive.url, user=archive.user, offline=archive.offline)
+    programs = MarsResource(
+        installation=mars.installation,
+        marssys=str(mars.marssys) if mars.marssys else None,
+        rootsys=str(mars.rootsys) if mars.rootsys else None,
+    )
+    workers = ComputeResource(kind=compute.kind, workers=compute.workers)
+    magic = Magic(store=store, data_server=data_server, mars=programs, compute=workers)
+    return {"magic": magic, "store": store, "data_server": data_server, "mars": programs, "compute": workers}

@@ -36,7 +36,7 @@ def _quality(session: Session, cell: Cell, report: Report) -> dict[str, Any]:
     path = session.layout.forest(cell) / TRAINING_REPORT
     if not path.is_file():
         return {}
-    from magicpy_assets.plots.forest_figure import forest_figure
+    from magicpy_assets.plots.figures import forest_figure
 
     quality = json.loads(path.read_text(encoding="utf-8"))
     return {

@@ -326,3 +326,7 @@ def build(
     with bars():
         for path in library.build(folder, shard, processes):
             echo(str(path))
+
+
+if __name__ == "__main__":
+    main()

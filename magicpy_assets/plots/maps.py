@@ -22,9 +22,9 @@ def skymap_figure(result: SkymapResult) -> Figure:
     peak, peak_x, peak_y = result.peak
     caption = (
         f"{result.exposure.caption}. E > {1e3 * result.energy_min_tev:.0f} GeV; events within {DISC_DEG:g}° of each "
-        f"point, background from a ring of {RING_DEG[0]:g}-{RING_DEG[1]:g}° corrected for acceptance, without the circle "
-        f"of {EXCLUSION_RADIUS_DEG:g}° around the source (dashed). Significance after Li & Ma (1983), eq. 17; highest "
-        f"{peak:.1f} σ at ({peak_x:+.2f}°, {peak_y:+.2f}°)."
+        f"point, background from a ring of {RING_DEG[0]:g}-{RING_DEG[1]:g}° corrected for acceptance, without the "
+        f"circle of {EXCLUSION_RADIUS_DEG:g}° around the source (dashed). Significance after Li & Ma (1983), eq. 17; "
+        f"highest {peak:.1f} σ at ({peak_x:+.2f}°, {peak_y:+.2f}°)."
     )
     figure, bottom = captioned(caption, simulated=result.simulated, size=(10.5, 5.6))
     axes = figure.add_axes((0.08, bottom + 0.03, 0.45, 0.88 - bottom))
@@ -43,10 +43,12 @@ def skymap_figure(result: SkymapResult) -> Figure:
     axes.legend(loc="upper right", fontsize=9, labelcolor="white", facecolor="black", framealpha=0.4)
     side = figure.add_axes((0.70, bottom + 0.03, 0.27, 0.88 - bottom))
     middle = 0.5 * (edges[1:] + edges[:-1])
-    outside = np.isfinite(result.significance) & (np.hypot(*np.meshgrid(middle, middle)) > EXCLUSION_RADIUS_DEG + DISC_DEG)
+    outside = np.isfinite(result.significance) & (
+        np.hypot(*np.meshgrid(middle, middle)) > EXCLUSION_RADIUS_DEG + DISC_DEG
+    )
     values = result.significance[outside]
     steps = np.linspace(-5, 5, 41)
-    side.hist(values, steps, density=True, color="#9aa5b1", label="beside the source")
+    side.hist(values, steps.tolist(), density=True, color="#9aa5b1", label="beside the source")
     side.plot(steps, np.exp(-0.5 * steps**2) / np.sqrt(2 * np.pi), color="#c0392b", label="normal")
     side.set_xlabel("Significance (σ)")
     side.set_ylabel("Density")

@@ -109,7 +109,11 @@ class SkymapResult(Result):
 
 
 def skymap(
-    observations: Sequence[Any], position_deg: tuple[float, float], *, energy_min_tev: float = 0.3, half_deg: float = 1.0
+    observations: Sequence[Any],
+    position_deg: tuple[float, float],
+    *,
+    energy_min_tev: float = 0.3,
+    half_deg: float = 1.0,
 ) -> SkymapResult:
     """Make the sky map around `position_deg` (ra, dec ICRS), `half_deg` to each side.
 
@@ -121,7 +125,8 @@ def skymap(
         If there are no observations, or too few events to measure the acceptance.
     """
     exposure = of_observations(observations)
-    edges = np.arange(-round(half_deg / PIXEL_DEG), round(half_deg / PIXEL_DEG) + 1) * PIXEL_DEG
+    pixels = round(half_deg / PIXEL_DEG)
+    edges = np.arange(-pixels, pixels + 1, dtype=np.float64) * PIXEL_DEG
     runs = [_run_of(observation, position_deg, energy_min_tev) for observation in observations]
     profile = _acceptance(runs)
     middle = 0.5 * (edges[1:] + edges[:-1])
@@ -179,7 +184,9 @@ def _acceptance(runs: Sequence[_Run]) -> tuple[Floats, Floats]:
         events += np.histogram(distance[away], edges)[0]
         area += open_share(edges, float(np.hypot(*run.pointing)))
     if events.sum() < RINGS:
-        raise InputError(f"{events.sum():.0f} events outside the source: too few to measure the acceptance of the camera")
+        raise InputError(
+            f"{events.sum():.0f} events outside the source: too few to measure the acceptance of the camera"
+        )
     density = events / np.maximum(area, 0.05)
     centres = np.sqrt(0.5 * (edges[1:] ** 2 + edges[:-1] ** 2))
     return centres, np.maximum(density / density.max(), 1e-3)

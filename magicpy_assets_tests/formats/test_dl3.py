@@ -194,3 +194,15 @@ def test_real_runs_have_a_constant_flux(crab):
     assert not result.table["is_ul"].any()
     assert result.p_constant > 0.0027
     assert 0.8e-10 < result.mean_flux < 2.0e-10
+
+
+@needs_real
+def test_real_runs_make_a_sky_map_with_a_flat_background(crab):
+    from magicpy_assets.science.skymap import skymap
+
+    result = skymap(crab, toy_dl3.CRAB_DEG)
+    peak, x, y = result.peak
+    assert peak > 18
+    assert np.hypot(x, y) < 0.05
+    assert abs(result.residual_mean) < 0.4
+    assert 0.8 < result.residual_rms < 1.2

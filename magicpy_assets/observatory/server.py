@@ -209,16 +209,24 @@ class _Handler(BaseHTTPRequestHandler):
             self._text(HTTPStatus.UNAUTHORIZED, "Name and password, please.", with_body)
             return
         target = unquote(urlsplit(self.path).path)
-        path = PurePosixPath(target)
-        tree = self.server.tree
-        if path in tree.files and not target.endswith("/"):
-            self._file(tree.files[path], with_body)
-        elif path in tree.folders and target.endswith("/"):
-            self._text(HTTPStatus.OK, listing(tree, path), with_body, "text/html; charset=utf-8")
-        elif path in tree.folders:
+        path, tree = PurePosixPath(target), self.server.tree
+        is_folder = target.endswith("/")
+        if path in tree.folders and not is_folder:
             self._text(HTTPStatus.MOVED_PERMANENTLY, "A folder.", with_body, location=quote(target) + "/")
-        else:
+            return
+        if path not in (tree.folders if is_folder else tree.files):
             self._text(HTTPStatus.NOT_FOUND, f"There is no {target} here.", with_body)
+            return
+        try:
+            found = listing(tree, path) if is_folder else tree.local(tree.files[path])
+        except Exception as error:
+            logger.exception("could not make %s", path)
+            self._text(HTTPStatus.INTERNAL_SERVER_ERROR, f"{path} could not be made: {error}", with_body)
+            return
+        if isinstance(found, str):
+            self._text(HTTPStatus.OK, found, with_body, "text/html; charset=utf-8")
+        else:
+            self._file(tree.files[path], found, with_body)
 
     def _text(
         self,
@@ -240,17 +248,10 @@ class _Handler(BaseHTTPRequestHandler):
         if with_body:
             self.wfile.write(body)
 
-    def _file(self, file: ServedFile, with_body: bool) -> None:
-        tree = self.server.tree
-        try:
-            local = tree.local(file)
-        except Exception as error:
-            logger.exception("could not make %s", file.path)
-            self._text(HTTPStatus.INTERNAL_SERVER_ERROR, f"{file.name} could not be made: {error}", with_body)
-            return
+    def _file(self, file: ServedFile, local: Path, with_body: bool) -> None:
         with local.open("rb") as content:
             size = local.stat().st_size
-            etag, modified = f'"{tree.etag(file)}"', format_datetime(file.modified, usegmt=True)
+            etag, modified = f'"{self.server.tree.etag(file)}"', format_datetime(file.modified, usegmt=True)
             try:
                 span = parse_range(self._wanted_range(etag, modified), size)
             except ValueError:

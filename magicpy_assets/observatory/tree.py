@@ -1,7 +1,8 @@
 """What the observatory's data server offers: folders, the files in them, and how a file is made when first asked for.
 
-Listing the tree makes nothing. Files come in groups that are made together (all files of a run, a pair of Monte Carlo
-files, a run report) and are kept in the cache folder, which several servers may share. Nothing here knows of HTTP.
+Listing the tree makes nothing but run reports. Files come in groups that are made together (all files of a run, a pair
+of Monte Carlo files, a run report) and are kept in the cache folder, which several servers may share. Nothing here
+knows of HTTP.
 """
 
 from __future__ import annotations
@@ -39,11 +40,15 @@ MAKERS = 2
 
 @dataclass(frozen=True)
 class Group:
-    """Files that are made together: their names, and the call that writes them all into a folder."""
+    """Files that are made together: their names, and the call that writes them all into a folder.
+
+    Those that are ``small`` are made as soon as somebody wants to know their size.
+    """
 
     name: str
     members: tuple[str, ...]
     make: Callable[[Path], None]
+    small: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,9 @@ class Tree:
         return target
 
     def size(self, file: ServedFile) -> int | None:
-        """Return the size in bytes of a file that has been made, None of one that has not."""
+        """Return the size in bytes of a file that has been made, None of one that has not and is not small."""
+        if file.group.small:
+            return self.local(file).stat().st_size
         try:
             return self._target(file).stat().st_size
         except FileNotFoundError:
@@ -156,7 +163,7 @@ class Tree:
         for night in sorted({plan.date for plan in self.plans}):
             plans = tuple(plan for plan in self.plans if plan.date == night)
             name = report_name(night)
-            group = Group(name, (name,), partial(self._write_report, plans))
+            group = Group(name, (name,), partial(self._write_report, plans), small=True)
             served.append(ServedFile(PurePosixPath("/CCdata", night_folder(night), name), _noon(night), group))
         return served
 

@@ -71,15 +71,27 @@ def test_a_listing_is_a_table_with_a_header_row_and_the_state_of_every_file(clie
     assert '<i class="disk icon" title="Online"></i>' in rows[1]
 
 
-def test_listing_makes_nothing_and_sizes_appear_once_files_are_made(tmp_path):
+def test_listing_makes_no_data_and_sizes_appear_once_files_are_made(tmp_path):
     with serve(tmp_path, SEED, duration_s=DURATION_S, password="secret") as running:
         auth = (running.user, running.password)
-        folder = f"{running.url}/CCdata/{NIGHT}/"
-        assert "<td>-</td></tr>" in requests.get(folder, auth=auth).text
-        assert not list(tmp_path.rglob("*.run"))
-        size = int(requests.head(running.url + REPORT, auth=auth).headers["Content-Length"])
-        assert size > 0
-        assert f"<td>{size}</td></tr>" in requests.get(folder, auth=auth).text
+        folder = f"{running.url}/Data/Calibrated/v1/OJ287/{NIGHT}/"
+        page = requests.get(folder, auth=auth).text
+        assert page.count("<td>-</td></tr>") == 4
+        assert not list(tmp_path.rglob("*.root"))
+        size = int(requests.head(folder + links(page)[0], auth=auth).headers["Content-Length"])
+        assert size > 100_000
+        page = requests.get(folder, auth=auth).text
+        assert f"<td>{size}</td></tr>" in page
+        assert page.count("<td>-</td></tr>") == 0  # all files of a run are made together
+
+
+def test_the_listing_of_a_run_report_never_changes(tmp_path):
+    with serve(tmp_path, SEED, duration_s=DURATION_S, password="secret") as running:
+        auth = (running.user, running.password)
+        before = requests.get(f"{running.url}/CCdata/{NIGHT}/", auth=auth).text
+        size = len(requests.get(running.url + REPORT, auth=auth).content)
+        assert f"<td>{size}</td></tr>" in before
+        assert requests.get(f"{running.url}/CCdata/{NIGHT}/", auth=auth).text == before
 
 
 @pytest.mark.parametrize("auth", [None, ("magic", "wrong"), ("someone", "secret")])
@@ -231,6 +243,7 @@ def test_a_file_that_cannot_be_made_is_an_error_with_the_reason_and_leaves_nothi
         answer = requests.get(running.url + REPORT, auth=auth)
         assert answer.status_code == 500
         assert "covered in ice" in answer.text
+        assert requests.get(f"{running.url}/CCdata/{NIGHT}/", auth=auth).status_code == 500
         assert not list(tmp_path.rglob("*.run"))
         monkeypatch.undo()
         assert requests.get(running.url + REPORT, auth=auth).status_code == 200

@@ -65,13 +65,6 @@ class Server:
         self._thread.start()
         return self
 
-    def serve_forever(self) -> None:
-        """Serve in this thread until interrupted."""
-        try:
-            self._http.serve_forever()
-        finally:
-            self._http.server_close()
-
     def close(self) -> None:
         """Stop serving and close every connection."""
         if self._thread is not None:

@@ -6,8 +6,12 @@ A message says what was wrong, with which file, run or key, and what to do next.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from pathlib import Path
+
+NEAR_RATIO = 0.5
+NEAR_MARGIN = 0.1
+"""How like a name must be to be named, in the measure of `difflib.SequenceMatcher`, and to the best."""
 
 
 class MagicpyError(Exception):
@@ -82,11 +86,18 @@ class ProgramError(MagicpyError, RuntimeError):
 def unknown(kind: str, name: object, valid: Iterable[str]) -> UnknownNameError:
     """Return the error for a name that is not in its list, with the nearest valid names."""
     names = [str(item) for item in valid]
-    by_lower = {item.lower(): item for item in names}
-    near = [by_lower[match] for match in get_close_matches(str(name).lower(), by_lower, n=3, cutoff=0.5)]
+    near = _nearest(str(name), names)
     if near:
         hint = f"did you mean {' or '.join(near)}?"
     else:
         shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
         hint = f"known: {shown}" if names else "none is known"
     return UnknownNameError(f"unknown {kind} {str(name)!r}", hint=hint)
+
+
+def _nearest(name: str, names: Iterable[str]) -> list[str]:
+    """Return up to three names like the given one, best first; none that is clearly less like it than the best."""
+    likeness = {other: SequenceMatcher(None, name.lower(), other.lower()).ratio() for other in names}
+    best = max(likeness.values(), default=0.0)
+    near = [other for other, ratio in likeness.items() if ratio >= max(NEAR_RATIO, best - NEAR_MARGIN)]
+    return sorted(near, key=lambda other: -likeness[other])[:3]

@@ -102,8 +102,10 @@ def search(
                 continue
             row["distance_deg"] = distance
         found.append(row)
-    table = pd.DataFrame(found)
-    return table.sort_values("distance_deg").reset_index(drop=True) if "distance_deg" in table else table
+    cone = ra_deg is not None and dec_deg is not None
+    columns = ["name", "ra_deg", "dec_deg", "kind", "redshift", "aliases", *(["distance_deg"] if cone else [])]
+    table = pd.DataFrame(found, columns=columns)
+    return table.sort_values("distance_deg").reset_index(drop=True) if cone else table
 
 
 def separation_deg(ra1_deg: float, dec1_deg: float, ra2_deg: float, dec2_deg: float) -> float:

@@ -27,12 +27,10 @@ from magicpy_assets.observatory.daq import TICKS_PER_S, Recording, record
 from magicpy_assets.observatory.gammas import gamma_rays
 from magicpy_assets.observatory.library import Shard
 from magicpy_assets.observatory.lidar import laser_columns
-from magicpy_assets.observatory.programme import RunPlan, programme
+from magicpy_assets.observatory.programme import RunPlan
 from magicpy_assets.observatory.showers import ShowerImages
 from magicpy_assets.observatory.telescopes import N_SLICES, SAMPLING_MHZ, expose, noise_at, pedestal_events
 from magicpy_assets.science.camera import N_PIXELS
-
-__all__ = ["make_run", "programme", "stereo_rate_hz"]
 
 Floats = NDArray[np.float32]
 
@@ -70,12 +68,6 @@ def hadron_slice_s(plan: RunPlan, plans: Sequence[RunPlan]) -> tuple[float, floa
     before = (other for other in plans if (other.further, other.run) < (plan.further, plan.run))
     begin = sum(other.duration_s for other in before if hadron_shard(other).name == shard)
     return begin, begin + plan.duration_s
-
-
-def stereo_rate_hz(plan: RunPlan, plans: Sequence[RunPlan]) -> float:
-    """Return the rate of hadrons seen by both telescopes during a run."""
-    images, _ = library.sky_slice(hadron_shard(plan), *hadron_slice_s(plan, plans))
-    return len(images) / plan.duration_s
 
 
 def make_run(plan: RunPlan, plans: Sequence[RunPlan], seed: int, folder: Path) -> None:

@@ -168,8 +168,7 @@ class Tree:
         return served
 
     def _write_report(self, plans: tuple[RunPlan, ...], folder: Path) -> None:
-        rates = [nights.stereo_rate_hz(plan, self.plans) for plan in plans]
-        text = reports.night_report(plans, self.seed, rates)
+        text = reports.night_report(plans, self.seed)
         (folder / report_name(plans[0].date)).write_text(text, encoding="utf-8")
 
 

@@ -261,7 +261,6 @@ def test_no_two_runs_share_a_hadron():
     for plan in programme(SEED):
         shard = nights.hadron_shard(plan)
         images, arrival_s = library.sky_slice(shard, *nights.hadron_slice_s(plan, programme(SEED)))
-        assert nights.stereo_rate_hz(plan, programme(SEED)) == len(images) / plan.duration_s
         for key in zip(images.shower, images.core_east_m, images.core_north_m, strict=True):
             assert seen.setdefault((shard.name, *key), plan.run) == plan.run
         assert len(arrival_s) > 1000

@@ -234,7 +234,7 @@ def test_a_file_that_cannot_be_made_is_an_error_with_the_reason_and_leaves_nothi
     from magicpy_assets.core.errors import InputError
     from magicpy_assets.observatory import tree
 
-    def broken(plans, seed, rates):
+    def broken(plans, seed):
         raise InputError("the telescopes were covered in ice")
 
     monkeypatch.setattr(tree.reports, "night_report", broken)

@@ -1,0 +1,60 @@
+"""A small observatory with 20-second runs, and the whole chain run on it once, with the real programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from magicpy_assets.core.cell import Cell
+from magicpy_assets.core.settings import Settings, load_settings
+from magicpy_assets.observatory.server import Server, serve
+from magicpy_assets.pipeline.report import Report
+from magicpy_assets.pipeline.run import process
+from magicpy_assets.pipeline.session import Session, open_session
+
+SEED = 316
+RUN_S = 20.0
+CELL = Cell.parse("ST0316/za05to35/weak")
+
+
+@pytest.fixture(scope="session")
+def observatory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The data server, on loopback, with runs short enough for tests."""
+    with serve(tmp_path_factory.mktemp("observatory"), SEED, duration_s=RUN_S) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def environment(observatory: Server) -> Iterator[None]:
+    """What lets us, and programs that we start, into the data server."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAGICPY_ARCHIVE_PASSWORD", observatory.password)
+        patch.setenv("MAGICPY_ARCHIVE__URL", observatory.url)
+        patch.setenv("MAGICPY_ARCHIVE__USER", observatory.user)
+        patch.setenv("MAGICPY_COMPUTE__WORKERS", "2")
+        yield
+
+
+def settings_for(store: Path) -> Settings:
+    """Settings for a store of its own, everything else from the environment of the tests."""
+    return load_settings(store=str(store))
+
+
+@dataclass
+class Chain:
+    """A session in whose store one cell has been brought from the archive to the spectrum."""
+
+    session: Session
+    report: Report
+    cell: Cell
+
+
+@pytest.fixture(scope="session")
+def chain(environment: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """The whole chain of the Crab Nebula in one cell, run once."""
+    with open_session(settings_for(tmp_path_factory.mktemp("store"))) as session:
+        session.catalogue.refresh()
+        yield Chain(session, process(session, "CrabNebula", [CELL]), CELL)

@@ -79,7 +79,7 @@ class ForestSettings(_Section):
     """The forests."""
 
     model: Literal["random_forest", "xgboost"] = Field(
-        default="random_forest", description="random forests, or boosted trees"
+        default="xgboost", description="random forests, or boosted trees"
     )
 
 

@@ -53,7 +53,7 @@ def _coach(given: Any, card: Runcard, log: Log) -> str:
     folder = Path(card.get("RF.outpath") or given.out)
     zd = card.number("RF.zdmin", 0, 0, 90), card.number("RF.zdmax", 90, 0, 90)
     min_size = card.number("RF.minsize", 50, 0)
-    model = card.choice("RF.model", MODELS, "random_forest")
+    model = card.choice("RF.model", MODELS, "xgboost")
     seed = int(card.number("RF.seed", 1, 0))
     asked = [name for name in _STEPS if getattr(given, name)] or list(_STEPS)
     outputs = {part: output_path(folder, FILES[part], given.force) for step in asked for part in _STEPS[step]}

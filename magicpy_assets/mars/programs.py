@@ -132,7 +132,7 @@ class Coach(Program):
         Parameter("RF.zdmin", float, 0.0, "deg", "smallest zenith distance"),
         Parameter("RF.zdmax", float, 90.0, "deg", "largest zenith distance"),
         Parameter("RF.minsize", float, 50.0, "phe", "smallest size in both telescopes", OURS),
-        Parameter("RF.model", str, "random_forest", "", "random_forest or xgboost", OURS),
+        Parameter("RF.model", str, "xgboost", "", "xgboost or random_forest", OURS),
         Parameter("RF.seed", int, 1, "", "of the random numbers", OURS),
         Parameter("-RFgh", bool, False, "", "only the gamma/hadron forest", flag=True),
         Parameter("-RFdisp", bool, False, "", "only the direction forests", flag=True),
@@ -147,7 +147,7 @@ class Coach(Program):
         *,
         zd_min: float = 0.0,
         zd_max: float = 90.0,
-        model: str = "random_forest",
+        model: str = "xgboost",
     ) -> None:
         mc_files, off_files = expanded(mc), expanded(off)
         super().__init__([*mc_files, *off_files], out)

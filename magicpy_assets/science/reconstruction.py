@@ -56,8 +56,9 @@ EVENT_FEATURES = (
     "m3_long_2",
     "distance_1",
     "distance_2",
-    "zenith",
 )
+"""What hadronness is judged by. Not by zenith distance: OFF data have few pointings, which a forest would learn."""
+ENERGY_FEATURES = (*EVENT_FEATURES, "zenith")
 MAX_DISTANCE_MM = 900.0
 
 
@@ -138,8 +139,8 @@ def direction(table: Table, disp_mm: tuple[Floats, Floats]) -> Direction:
     return Direction(position[0], position[1], disp_mm, points, best)
 
 
-def event_columns(table: Table, found: Direction) -> NDArray[np.float32]:
-    """Return the features of the energy and gamma/hadron forests, (n, `EVENT_FEATURES`)."""
+def event_columns(table: Table, found: Direction, features: tuple[str, ...] = EVENT_FEATURES) -> NDArray[np.float32]:
+    """Return the features of the gamma/hadron forest or, with `ENERGY_FEATURES`, of the energy forest."""
     basis = stereo.camera_basis(column(table, "pointing_zd_deg_1"), column(table, "pointing_az_deg_1"))
     centres = [stereo.vectors(column(table, f"mean_x_mm_{n}"), column(table, f"mean_y_mm_{n}"), basis) for n in (1, 2)]
     shower = stereo.geometry(stereo.vectors(found.x_mm, found.y_mm, basis), (centres[0], centres[1]))
@@ -163,7 +164,7 @@ def event_columns(table: Table, found: Direction) -> NDArray[np.float32]:
             f"m3_long_{n}": column(table, f"m3_long_mm_{n}") * toward,
             f"distance_{n}": np.clip(np.hypot(dx, dy), 0, MAX_DISTANCE_MM),
         }
-    return _stacked([values[name] for name in EVENT_FEATURES])
+    return _stacked([values[name] for name in features])
 
 
 def usable(table: Table, min_size_phe: float = 50.0) -> NDArray[np.bool_]:
@@ -187,5 +188,5 @@ class Forests:
 
     def judge(self, table: Table, found: Direction) -> tuple[Floats, Floats]:
         """Return energy (GeV) and hadronness (0 gamma, 1 hadron)."""
-        columns = event_columns(table, found)
-        return 10.0 ** self.energy.predict(columns), self.hadronness.predict(columns)
+        energy = 10.0 ** self.energy.predict(event_columns(table, found, ENERGY_FEATURES))
+        return energy, self.hadronness.predict(event_columns(table, found))

@@ -19,6 +19,7 @@ from magicpy_assets.science.camera import FOCAL_MM
 from magicpy_assets.science.forest import Forest, importance, train
 from magicpy_assets.science.reconstruction import (
     DISP_FEATURES,
+    ENERGY_FEATURES,
     EVENT_FEATURES,
     Direction,
     Forests,
@@ -73,11 +74,12 @@ def grow(sample: Sample, model: str, seed: int, say: Callable[[str], None]) -> t
     gammas = _located(sample.gammas, first, crossed)
     hadrons = _located(sample.hadrons, hadron_first, crossed)
     gamma_columns, hadron_columns = event_columns(sample.gammas, gammas), event_columns(sample.hadrons, hadrons)
+    energy_columns = event_columns(sample.gammas, gammas, ENERGY_FEATURES)
     log_energy = np.log10(column(sample.gammas, "energy_gev_1"))
     weights = matching_weights(sample.gammas, sample.hadrons)
 
     def energy_and_separation(g: NDArray[np.bool_], h: NDArray[np.bool_]) -> tuple[Forest, Forest]:
-        energy = train(model, gamma_columns[g], log_energy[g], EVENT_FEATURES, seed=seed)
+        energy = train(model, energy_columns[g], log_energy[g], ENERGY_FEATURES, seed=seed)
         rows = np.concatenate([gamma_columns[g], hadron_columns[h]])
         target = np.concatenate([np.zeros(g.sum()), np.ones(h.sum())])
         balance = np.concatenate([weights[g] / weights[g].sum(), np.full(h.sum(), 1.0 / h.sum())])
@@ -91,7 +93,7 @@ def grow(sample: Sample, model: str, seed: int, say: Callable[[str], None]) -> t
     report = quality(
         sample.gammas[~first],
         Direction(gammas.x_mm[~first], gammas.y_mm[~first], gammas.disp_mm, gammas.points_mm, gammas.difference_mm),
-        10.0 ** test_energy.predict(gamma_columns[~first]),
+        10.0 ** test_energy.predict(energy_columns[~first]),
         test_separation.predict(gamma_columns[~first]),
         test_separation.predict(hadron_columns[~hadron_first]),
         weights[~first],
@@ -175,8 +177,10 @@ def quality(
     labels = np.concatenate([np.zeros(len(gamma_hadronness)), np.ones(len(off_hadronness))])
     scores = np.concatenate([gamma_hadronness, off_hadronness])
     balance = np.concatenate([weights / weights.sum(), np.full(len(off_hadronness), 1.0 / len(off_hadronness))])
-    false, true, _ = roc_curve(labels, scores, sample_weight=balance)
+    # A hadron is the positive class: the false positives are gamma rays lost, the true ones OFF events rejected.
+    gammas_lost, off_rejected, _ = roc_curve(labels, scores, sample_weight=balance)
     grid = np.linspace(0, 1, 101)
+    off_kept = np.interp(grid, 1 - gammas_lost[::-1], 1 - off_rejected[::-1])
     rows = []
     for low, high in pairwise(ENERGY_EDGES_GEV):
         inside = (truth >= low) & (truth < high)
@@ -198,7 +202,7 @@ def quality(
         )
     return {
         "auc": float(roc_auc_score(labels, scores, sample_weight=balance)),
-        "roc": {"gamma_kept": grid.tolist(), "off_kept": np.interp(grid, false, true).tolist()},
+        "roc": {"gamma_kept": grid.tolist(), "off_kept": off_kept.tolist()},
         "by_energy": rows,
         "off_median_size_phe": float(np.median(off_size_phe)),
     }

@@ -1,6 +1,7 @@
 """`magicpy …`: arguments in, tables out. Heavy libraries load when a verb needs them.
 
-With `--json` a verb prints its result, and nothing else, on standard output.
+With `--json` a verb prints its result, and nothing else, on standard output. Exit codes: 0 good, 1 an error or a task
+that failed, 2 a wrong command line.
 """
 
 from __future__ import annotations
@@ -8,19 +9,24 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from magicpy_assets.core.errors import MagicpyError
+from magicpy_assets.core.errors import MagicpyError, UnknownNameError
+from magicpy_assets.version import __version__
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from magicpy_assets.analysis.source import Source
     from magicpy_assets.core.cell import Cell
     from magicpy_assets.pipeline.report import Report
+
+DEBUG = "--debug"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,8 +37,6 @@ app = typer.Typer(
 )
 observatory_app = typer.Typer(no_args_is_help=True, help="The embedded observatory: a simulated MAGIC.")
 library_app = typer.Typer(no_args_is_help=True, help="The library of simulated events.")
-app.add_typer(observatory_app, name="observatory")
-observatory_app.add_typer(library_app, name="library")
 
 SourceName = Annotated[str, typer.Argument(help="source, by name or alias", metavar="SOURCE")]
 PeriodName = Annotated[str | None, typer.Option("--period", help="observing period, such as ST0316")]
@@ -43,15 +47,38 @@ AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON, 
 Force = Annotated[bool, typer.Option("--force", help="make it again even if it is up to date")]
 
 
-def main() -> None:
-    """Run the command line; errors meant for people are printed without a traceback."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line (by default this process's own); errors are told in words, with `--debug` by traceback."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = DEBUG in words or bool(os.environ.get("MAGICPY_DEBUG"))
     try:
-        app(standalone_mode=True)
+        app(args=[word for word in words if word != DEBUG], prog_name="magicpy")
     except MagicpyError as error:
-        if os.environ.get("MAGICPY_DEBUG"):
+        if debug:
             raise
         sys.stderr.write(f"magicpy: {error}\n")
-        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        what = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        sys.stderr.write(f"magicpy: {what}\nhint: the same command with {DEBUG} shows where it happened\n")
+    return 1
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def magicpy(
+    version: Annotated[
+        bool, typer.Option("--version", help="print the version", callback=_print_version, is_eager=True)
+    ] = False,
+    debug: Annotated[bool, typer.Option(DEBUG, help="show the traceback of an error; stands anywhere")] = False,
+) -> None:
+    """The MAGIC analysis, from calibrated data to spectra."""
 
 
 def echo(text: str) -> None:
@@ -59,12 +86,28 @@ def echo(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
+def echo_json(document: Any) -> None:
+    """Print a result as JSON; a number that is none becomes null."""
+    from magicpy_assets.science.results import plain
+
+    echo(json.dumps(plain(document), indent=1, allow_nan=False, default=str))
+
+
 @contextmanager
-def _source(name: str, period: str | None, *, quiet: bool = False) -> Iterator[Source]:
+def _source(name: str, period: str | None, *, quiet: bool) -> Iterator[Source]:
+    """Open a source whose runs are known, or say in which periods it was observed."""
     from magicpy_assets.analysis.source import Source
     from magicpy_assets.core import periods
 
     with Source(name, periods.by_name(period) if period else None, quiet=quiet) as source:
+        found = source.search()
+        if found.chosen.empty:
+            seen = ", ".join(sorted(set(found.runs["period"]) - {""}))
+            where = f" in {found.period}" if found.period and seen else ""
+            raise UnknownNameError(
+                f"the run catalogue holds no run of {source.name}{where}",
+                hint=f"it was observed in {seen}" if seen else None,
+            )
         yield source
 
 
@@ -78,91 +121,90 @@ def _cells(texts: list[str] | None) -> list[Cell] | None:
 def search(name: SourceName, period: PeriodName = None, as_json: AsJson = False) -> None:
     """Show the hours of a source by zenith range and moon level."""
     with _source(name, period, quiet=as_json) as source:
-        table = source.search()
+        table = source.hours()
         if not as_json:
             echo(str(table))
             return
         hours = table.to_table()
         cells = [
-            {"zenith": zenith, "moon": moon, "hours": {"value": float(hours.loc[moon, zenith]), "unit": "h"}}
+            {"zenith": zenith, "moon": moon, "hours": _hours(hours.loc[moon, zenith])}
             for moon in hours.index
             for zenith in hours.columns
         ]
-        echo(json.dumps({"source": source.name, "period": period, "runs": len(table.chosen), "cells": cells}, indent=1))
+        chosen = table.chosen
+        echo_json(
+            {
+                "source": source.name,
+                "period": table.period,
+                "runs": len(chosen),
+                "runs_without_cell": int((chosen["cell"] == "").sum()),
+                "hours": _hours(chosen["duration_s"].sum() / 3600.0),
+                "cells": cells,
+            }
+        )
 
 
-def _make(
-    name: str | None, period: str | None, cells: list[str] | None, up_to: str, as_json: bool, force: bool
-) -> None:
-    """Bring a source (or, without one, the forests) up to a level, and report."""
-    from magicpy_assets.pipeline.run import process
-
-    with _source(name or "CrabNebula", period, quiet=as_json) as source:
-        source.search()
-        chosen = _cells(cells) or (source.cells if name else None)
-        from magicpy_assets.plots.bars import bars
-
-        with bars(quiet=as_json):
-            report = process(source.session, source.name if name else None, chosen, up_to, force=force)
-    _tell(report, as_json)
+def _hours(value: float) -> dict[str, Any]:
+    return {"value": float(value), "unit": "h"}
 
 
 def _tell(report: Report, as_json: bool) -> None:
+    """Print a report; the exit code is 1 if a task failed, or if nothing at all could be done."""
     if as_json:
-        rows = report.table.to_dict("records")
-        echo(json.dumps({"tasks": report.counts, "rows": rows}, indent=1))
+        echo_json({"tasks": report.counts, "rows": report.table.to_dict("records")})
     else:
         echo(str(report))
-    if report.counts["failed"]:
+    counts = report.counts
+    if counts["failed"] or (len(report) and not counts["done"] + counts["cached"]):
         raise typer.Exit(1)
 
 
-@app.command()
-def get(name: SourceName, period: PeriodName = None, cell: CellText = None, as_json: AsJson = False) -> None:
-    """Download the calibrated files of a source."""
-    _make(name, period, cell, "calibrated", as_json, False)
+def _level_verb(key: str, meaning: str) -> None:
+    """Add the verb that brings a source up to a level."""
+    up_to = "calibrated" if key == "get" else key
+
+    def verb(
+        name: SourceName,
+        period: PeriodName = None,
+        cell: CellText = None,
+        force: Force = False,
+        as_json: AsJson = False,
+    ) -> None:
+        from magicpy_assets.pipeline.run import process
+        from magicpy_assets.plots.bars import bars
+
+        with _source(name, period, quiet=as_json) as source, bars(quiet=as_json):
+            report = process(source.session, source.name, _cells(cell) or source.cells, up_to, force=force)
+        _tell(report, as_json)
+
+    app.command(key, help=meaning)(verb)
 
 
-@app.command()
-def star(
-    name: SourceName, period: PeriodName = None, cell: CellText = None, as_json: AsJson = False, force: Force = False
-) -> None:
-    """Clean and describe the images of a source."""
-    _make(name, period, cell, "star", as_json, force)
-
-
-@app.command()
-def superstar(
-    name: SourceName, period: PeriodName = None, cell: CellText = None, as_json: AsJson = False, force: Force = False
-) -> None:
-    """Join both telescopes."""
-    _make(name, period, cell, "superstar", as_json, force)
+_level_verb("get", "Download the calibrated files of a source.")
+_level_verb("star", "Clean and describe the images of a source.")
+_level_verb("superstar", "Join both telescopes.")
 
 
 @app.command()
 def train(
     cell: Annotated[list[str], typer.Argument(help="cells, such as ST0316/za05to35/weak")],
-    as_json: AsJson = False,
     force: Force = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train the forests of cells."""
-    _make(None, None, cell, "random_forest", as_json, force)
+    from magicpy_assets.pipeline.run import process
+    from magicpy_assets.pipeline.session import open_session
+    from magicpy_assets.plots.bars import bars
+
+    cells = _cells(cell)
+    with open_session() as session, bars(quiet=as_json):
+        session.catalogue.refresh()
+        report = process(session, None, cells, "random_forest", force=force)
+    _tell(report, as_json)
 
 
-@app.command()
-def melibea(
-    name: SourceName, period: PeriodName = None, cell: CellText = None, as_json: AsJson = False, force: Force = False
-) -> None:
-    """Apply the forests to a source."""
-    _make(name, period, cell, "melibea", as_json, force)
-
-
-@app.command()
-def dl3(
-    name: SourceName, period: PeriodName = None, cell: CellText = None, as_json: AsJson = False, force: Force = False
-) -> None:
-    """Make DL3 files of a source."""
-    _make(name, period, cell, "dl3", as_json, force)
+_level_verb("melibea", "Apply the forests to a source, trained first where they are missing.")
+_level_verb("dl3", "Make DL3 files of a source.")
 
 
 @app.command()
@@ -172,31 +214,31 @@ def spectrum(
     source: Annotated[str | None, typer.Option("--source", help="source in the DL3 files")] = None,
     period: PeriodName = None,
     model: Annotated[str, typer.Option(help="log_parabola or power_law")] = "log_parabola",
-    out: Annotated[Path, typer.Option(help="folder for table and plot, with --dl3")] = Path(),
+    out: Annotated[Path | None, typer.Option(help="folder for tables and plot; with --dl3 this one")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit the spectrum of a source, from the store or from DL3 files of any origin."""
     if dl3_folder is not None:
         result = _spectrum_of_folder(dl3_folder, source or name, model)
+        folder = out or Path()
     elif name is not None:
         with _source(name, period, quiet=as_json) as chosen:
             result = chosen.spectrum(model=model)
-            out = chosen.session.layout.root / chosen.name / "plots"
+            folder = out or chosen.session.layout.root / chosen.name / "plots"
     else:
         raise typer.BadParameter("give a source, or --dl3 with a folder")
     from magicpy_assets.plots.figures import sed_figure
 
-    files = result.save(out)
-    plot = out / "spectrum.png"
-    sed_figure(result).savefig(plot, dpi=130)
+    files = [*result.save(folder), folder / "spectrum.png"]
+    sed_figure(result).savefig(files[-1], dpi=130)
     if as_json:
-        echo(json.dumps(result.to_dict(), indent=1))
+        echo_json(result.to_dict() | {"files": [str(path) for path in files]})
         return
     echo(result.exposure.caption)
     echo(f"{result.n_on} on, {result.n_off} off, excess {result.excess:.1f}, {result.significance:.1f} sigma (Li & Ma)")
     for row in result.parameters:
-        echo(f"  {row['name']} = {row['value']:.4g} +- {row['error']:.2g} {row['unit']}")
-    for path in [*files, plot]:
+        echo(f"  {row['name']} = {row['value']:.4g} +- {row['error']:.2g} {row['unit']}".rstrip())
+    for path in files:
         echo(f"written: {path}")
 
 
@@ -236,31 +278,46 @@ def plan(
     from magicpy_assets.pipeline.plan import plan as make_plan
 
     with _source(name, period, quiet=as_json) as source:
-        source.search()
         planned = make_plan(source.session, source.name, _cells(cell) or source.cells, up_to)
-        if as_json:
-            echo(json.dumps(planned.to_table().to_dict("records"), indent=1))
-            return
-        if commands:
-            echo("\n".join(planned.commands()))
-            return
-        echo(str(planned))
         table = planned.to_table()
-        left = table[table["state"] != "up to date"]
-        if len(left):
-            echo(
-                left.groupby(["stage", "source", "state", "reason"])
-                .size()
-                .rename("tasks")
-                .reset_index()
-                .to_string(index=False)
-            )
+        if as_json:
+            echo_json(table.to_dict("records"))
+        elif commands:
+            echo("\n".join(planned.commands()))
+        else:
+            echo(str(planned))
+            left = table[table["state"] != "up to date"].groupby(["stage", "source", "state", "reason"], sort=False)
+            _echo_table(left.size().rename("tasks").reset_index())
 
 
 @app.command()
-def status(name: SourceName, period: PeriodName = None, as_json: AsJson = False) -> None:
-    """Show how far a source has come, from the records alone."""
-    plan(name, period=period, cell=None, up_to="spectra", commands=False, as_json=as_json)
+def status(
+    name: Annotated[str | None, typer.Argument(help="source; by default everything", metavar="[SOURCE]")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is in the store and how it went, from the records alone."""
+    from magicpy_assets.core import sources
+    from magicpy_assets.core.settings import load_settings
+    from magicpy_assets.pipeline.status import status as read_status
+    from magicpy_assets.store.layout import Layout
+
+    layout = Layout(load_settings().store.resolve())
+    if name is not None:
+        with suppress(UnknownNameError):  # fields that our table does not know go by their name on the data server
+            name = sources.by_name(name).name
+    table = read_status(layout, name)
+    if as_json:
+        echo_json({"store": str(layout.root), "rows": table.to_dict("records")})
+        return
+    echo(f"store: {layout.root}")
+    if table.empty:
+        echo(f"no products of {name}" if name else "no products yet")
+    _echo_table(table)
+
+
+def _echo_table(table: pd.DataFrame) -> None:
+    if not table.empty:
+        echo(table.to_string(index=False))
 
 
 @app.command()
@@ -270,7 +327,7 @@ def doctor(as_json: AsJson = False) -> None:
 
     found = examine()
     if as_json:
-        echo(json.dumps([vars(item) for item in found], indent=1))
+        echo_json([vars(item) for item in found])
     else:
         for item in found:
             echo(f"{'ok  ' if item.good else 'FAIL'} {item.what}: {item.text}")
@@ -310,7 +367,10 @@ def night(as_json: AsJson = False) -> None:
         {"run": item.run, "date": str(item.date), "source": item.source, "wobble": str(item.wobble)}
         for item in programme(load_settings().observatory.seed)
     ]
-    echo(json.dumps(rows, indent=1) if as_json else "\n".join("  ".join(map(str, row.values())) for row in rows))
+    if as_json:
+        echo_json(rows)
+    else:
+        echo("\n".join("  ".join(map(str, row.values())) for row in rows))
 
 
 @library_app.command()
@@ -328,5 +388,9 @@ def build(
             echo(str(path))
 
 
+observatory_app.add_typer(library_app, name="library")
+app.add_typer(observatory_app, name="observatory")
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""How far a store has come, read from the records alone: no data server is asked and nothing is planned."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from magicpy_assets.core import datalevels
+from magicpy_assets.store.layout import FORESTS, MONTE_CARLO
+from magicpy_assets.store.records import RECORDS, is_complete, read_record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from magicpy_assets.store.layout import Layout
+
+STATES = ("done", "missing", "failed", "set aside")
+
+
+def status(layout: Layout, source: str | None = None) -> pd.DataFrame:
+    """Return a row per source, stage and place (cell or night) of the store.
+
+    Parameters
+    ----------
+    source
+        A source, `RFs` for the forests, or `MC/train`, `MC/test`; None for everything.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `source`, `stage`, `place`; products `done`, `missing` (done once, but gone or not whole), `failed` and
+        `set aside`; `size_mb` of what is done; `newest`, start of the last task (ISO, UTC).
+    """
+    import pandas as pd
+
+    products: dict[tuple[str, str, str], Counter[str]] = {}
+    newest: dict[tuple[str, str, str], str] = {}
+    for path in sorted(layout.root.glob(f"**/{RECORDS}/*.json")):
+        product = path.parent.parent / path.name.removesuffix(".json")
+        record = read_record(product)
+        if record is None:
+            continue
+        owner, place = _owner(product.relative_to(layout.root))
+        if source not in (None, owner):
+            continue
+        key = (owner, record.stage, place)
+        counted = products.setdefault(key, Counter())
+        if record.outcome == "done" and is_complete(product, record.fingerprint):
+            counted["size"] += record.size or 0
+            counted["done"] += 1
+        else:
+            counted["missing" if record.outcome == "done" else record.outcome] += 1
+        newest[key] = max(newest.get(key, ""), record.start)
+    rows = [
+        (*key, *(counted[state] for state in STATES), round(counted["size"] / 1e6, 1), newest[key])
+        for key, counted in sorted(products.items(), key=lambda item: _order(*item[0]))
+    ]
+    return pd.DataFrame(rows, columns=["source", "stage", "place", *STATES, "size_mb", "newest"])
+
+
+def _order(owner: str, stage: str, place: str) -> tuple[str, int, str]:
+    stages = [level.key for level in datalevels.ALL]
+    return owner, stages.index(stage) if stage in stages else len(stages), place
+
+
+def _owner(product: Path) -> tuple[str, str]:
+    """Return to whom a product belongs and where, from its path in the store."""
+    parts = product.parts
+    if parts[0] == FORESTS:
+        return FORESTS, "/".join(parts[1:4])
+    if parts[0] == MONTE_CARLO:
+        return "/".join(parts[:2]), "/".join(parts[3:-1])
+    return parts[0], "/".join(parts[2:-1])

@@ -37,9 +37,13 @@ def examine() -> list[Finding]:
         Finding(f"setting {key}", True, f"{value or '-'} ({origin})") for key, value, origin, _ in settings.explain()
     ]
     found += [_store(settings), *_packages()]
-    with open_session(settings) as session:
-        found += [_try("programs", lambda: f"{session.installation}, {session.installation.version}")]
-        found += [_try("data server", lambda: _server(session))]
+    try:
+        session = open_session(settings)
+    except MagicpyError as error:
+        return [*found, Finding("programs", False, error.message, error.hint or "mend the mars settings above")]
+    with session:
+        found.append(_try("programs", lambda: f"{session.installation}, {session.installation.version}"))
+        found.append(_try("data server", lambda: _server(session)))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING
 
 from magicpy_assets.core import moons, zeniths
@@ -76,8 +77,8 @@ class HoursTable:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<p>{line}</p>" for line in self.totals)
-        return f"{head}{self.to_table().to_html()}<p>{self.note}</p>"
+        head = "".join(f"<p>{escape(line)}</p>" for line in self.totals)
+        return f"{head}{self.to_table().to_html()}<p>{escape(self.note)}</p>"
 
 
 def grid(head: list[str], body: list[list[str]]) -> list[str]:

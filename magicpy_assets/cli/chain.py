@@ -1,0 +1,141 @@
+"""The verbs of the chain: look, plan, bring a source up to a level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from magicpy_assets.cli.options import (
+    AsJson,
+    CellText,
+    Force,
+    PeriodName,
+    SourceName,
+    echo,
+    echo_json,
+    echo_table,
+    open_source,
+    parse_cells,
+)
+
+if TYPE_CHECKING:
+    from magicpy_assets.pipeline.report import Report
+
+
+def search(name: SourceName, period: PeriodName = None, as_json: AsJson = False) -> None:
+    """Show the hours of a source by zenith range and moon level."""
+    with open_source(name, period, quiet=as_json) as source:
+        table = source.hours()
+        if not as_json:
+            echo(str(table))
+            return
+        hours = table.to_table()
+        cells = [
+            {"zenith": zenith, "moon": moon, "hours": _hours(hours.loc[moon, zenith])}
+            for moon in hours.index
+            for zenith in hours.columns
+        ]
+        chosen = table.chosen
+        echo_json(
+            {
+                "source": source.name,
+                "period": table.period,
+                "runs": len(chosen),
+                "runs_without_cell": int((chosen["cell"] == "").sum()),
+                "hours": _hours(chosen["duration_s"].sum() / 3600.0),
+                "cells": cells,
+            }
+        )
+
+
+def _hours(value: float) -> dict[str, Any]:
+    return {"value": float(value), "unit": "h"}
+
+
+def _tell(report: Report, as_json: bool) -> None:
+    """Print a report; the exit code is 1 if a task failed, or if nothing at all could be done."""
+    if as_json:
+        echo_json({"tasks": report.counts, "rows": report.table.to_dict("records")})
+    else:
+        echo(str(report))
+    counts = report.counts
+    if counts["failed"] or (len(report) and not counts["done"] + counts["cached"]):
+        raise typer.Exit(1)
+
+
+def level_verb(up_to: str, meaning: str) -> Callable[..., None]:
+    """Return the verb that brings a source up to a level."""
+
+    def verb(
+        name: SourceName,
+        period: PeriodName = None,
+        cell: CellText = None,
+        force: Force = False,
+        as_json: AsJson = False,
+    ) -> None:
+        from magicpy_assets.pipeline.run import process
+        from magicpy_assets.plots.bars import bars
+
+        cells = parse_cells(cell)
+        with open_source(name, period, quiet=as_json) as source, bars(quiet=as_json):
+            report = process(source.session, source.name, cells or source.cells, up_to, force=force)
+        _tell(report, as_json)
+
+    verb.__doc__ = meaning
+    return verb
+
+
+def train(
+    cell: Annotated[list[str], typer.Argument(help="cells, such as ST0316/za05to35/weak")],
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train the forests of cells."""
+    from magicpy_assets.pipeline.run import process
+    from magicpy_assets.pipeline.session import open_session
+    from magicpy_assets.plots.bars import bars
+
+    cells = parse_cells(cell)
+    with open_session() as session, bars(quiet=as_json):
+        session.catalogue.refresh()
+        report = process(session, None, cells, "random_forest", force=force)
+    _tell(report, as_json)
+
+
+def fast(name: SourceName, period: PeriodName = None, as_json: AsJson = False) -> None:
+    """Do the fast analysis: from search to spectrum."""
+    from magicpy_assets.analysis.fast import run_fast, to_json
+
+    with open_source(name, period, quiet=as_json) as source:
+        results = run_fast(source, say=(lambda text: None) if as_json else echo)
+    if as_json:
+        echo(to_json(results))
+    if results["report"].counts["failed"]:
+        raise typer.Exit(1)
+
+
+def plan(
+    name: SourceName,
+    period: PeriodName = None,
+    cell: CellText = None,
+    up_to: Annotated[str, typer.Option(help="last level")] = "spectra",
+    commands: Annotated[bool, typer.Option("--commands", help="print the command lines")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what would be done, and why; change nothing."""
+    from magicpy_assets.pipeline.plan import plan as make_plan
+
+    cells = parse_cells(cell)
+    with open_source(name, period, quiet=as_json) as source:
+        planned = make_plan(source.session, source.name, cells or source.cells, up_to)
+        table = planned.to_table()
+        if as_json:
+            echo_json(table.to_dict("records"))
+        elif commands:
+            echo("\n".join(planned.commands()))
+        else:
+            echo(str(planned))
+            left = table[table["state"] != "up to date"].groupby(["stage", "source", "state", "reason"], sort=False)
+            echo_table(left.size().rename("tasks").reset_index())

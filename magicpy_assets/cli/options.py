@@ -1,0 +1,70 @@
+"""What the verbs share: their options, printing a result, opening a source."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from magicpy_assets.core.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from magicpy_assets.analysis.source import Source
+    from magicpy_assets.core.cell import Cell
+
+SourceName = Annotated[str, typer.Argument(help="source, by name or alias", metavar="SOURCE")]
+PeriodName = Annotated[str | None, typer.Option("--period", help="observing period, such as ST0316")]
+CellText = Annotated[
+    list[str] | None, typer.Option("--cell", help="cell, such as ST0316/za05to35/weak; may be repeated")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON, and nothing else")]
+Force = Annotated[bool, typer.Option("--force", help="make it again even if it is up to date")]
+
+
+def echo(text: str) -> None:
+    """Print a line of result."""
+    sys.stdout.write(f"{text}\n")
+
+
+def echo_json(document: Any) -> None:
+    """Print a result as JSON; a number that is none becomes null."""
+    from magicpy_assets.science.results import plain
+
+    echo(json.dumps(plain(document), indent=1, allow_nan=False, default=str))
+
+
+def echo_table(table: pd.DataFrame) -> None:
+    """Print a table; nothing if it is empty."""
+    if not table.empty:
+        echo(table.to_string(index=False))
+
+
+@contextmanager
+def open_source(name: str, period: str | None, *, quiet: bool) -> Iterator[Source]:
+    """Open a source whose runs are known, or say in which periods it was observed."""
+    from magicpy_assets.analysis.source import Source
+    from magicpy_assets.core import periods
+
+    with Source(name, periods.by_name(period) if period else None, quiet=quiet) as source:
+        found = source.search()
+        if found.chosen.empty:
+            seen = ", ".join(sorted(set(found.runs["period"]) - {""}))
+            where = f" in {found.period}" if found.period and seen else ""
+            raise UnknownNameError(
+                f"the run catalogue holds no run of {source.name}{where}",
+                hint=f"it was observed in {seen}" if seen else None,
+            )
+        yield source
+
+
+def parse_cells(texts: list[str] | None) -> list[Cell] | None:
+    """Return the cells of `--cell`; None if there are none."""
+    from magicpy_assets.core.cell import Cell
+
+    return [Cell.parse(text) for text in texts] if texts else None

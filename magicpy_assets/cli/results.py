@@ -1,0 +1,54 @@
+"""The verb that fits spectra, from the store or from DL3 files of any origin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from magicpy_assets.cli.options import AsJson, PeriodName, echo, echo_json, open_source
+
+
+def spectrum(
+    name: Annotated[str | None, typer.Argument(help="source in the store", metavar="[SOURCE]")] = None,
+    dl3_folder: Annotated[Path | None, typer.Option("--dl3", help="folder of DL3 files of any origin")] = None,
+    source: Annotated[str | None, typer.Option("--source", help="source in the DL3 files")] = None,
+    period: PeriodName = None,
+    model: Annotated[str, typer.Option(help="log_parabola or power_law")] = "log_parabola",
+    out: Annotated[Path | None, typer.Option(help="folder for tables and plot; with --dl3 this one")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a spectrum, from the store or from any DL3 files."""
+    if dl3_folder is not None:
+        result = _spectrum_of_folder(dl3_folder, source or name, model)
+        folder = out or Path()
+    elif name is not None:
+        with open_source(name, period, quiet=as_json) as chosen:
+            result = chosen.spectrum(model=model)
+            folder = out or chosen.session.layout.root / chosen.name / "plots"
+    else:
+        raise typer.BadParameter("give a source, or --dl3 with a folder")
+    from magicpy_assets.plots.figures import sed_figure
+
+    files = [*result.save(folder), folder / "spectrum.png"]
+    sed_figure(result).savefig(files[-1], dpi=130)
+    if as_json:
+        echo_json(result.to_dict() | {"files": [str(path) for path in files]})
+        return
+    echo(result.exposure.caption)
+    echo(f"{result.n_on} on, {result.n_off} off, excess {result.excess:.1f}, {result.significance:.1f} sigma (Li & Ma)")
+    for row in result.parameters:
+        echo(f"  {row['name']} = {row['value']:.4g} +- {row['error']:.2g} {row['unit']}".rstrip())
+    for path in files:
+        echo(f"written: {path}")
+
+
+def _spectrum_of_folder(folder: Path, name: str | None, model: str) -> Any:
+    from magicpy_assets.core import sources
+    from magicpy_assets.formats.dl3 import open_observations
+    from magicpy_assets.science import spectrum as fitting
+
+    observations = open_observations(folder, name)
+    known = sources.by_name(name or str(observations[0].events.table.meta.get("OBJECT", "")))
+    return fitting.fit(observations, (known.ra_deg, known.dec_deg), model=model)

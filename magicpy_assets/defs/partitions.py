@@ -1,6 +1,6 @@
 """Cells as Dagster partitions: two dimensions, `period` and `zenith_moon`, because Dagster allows no third.
 
-What belongs here: partition definitions and mappings. The text of a key is made by `core.cell.Cell` alone.
+What belongs here: partition definitions. The text of a key is made by `core.cell.Cell` alone.
 """
 
 import dagster as dg
@@ -30,8 +30,3 @@ def cells(periods: list[str]) -> dg.MultiPartitionsDefinition:
 def cell_of(context: dg.AssetExecutionContext) -> Cell:
     """Return the cell that a step is to make."""
     return Cell.parse(context.partition_key)
-
-
-def period_roll_up() -> dg.MultiToSingleDimensionPartitionMapping:
-    """Map all cells of a period to that period."""
-    return dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name=PERIOD)

@@ -86,11 +86,11 @@ def _together(charge: Floats, time: Floats, group: Indices, level: float, clip: 
         q = min(float(charge[i]), clip)
         total += q
         moment += q * time[i]
-    if total <= level * len(group):
+    if not total > level * len(group):  # so put that what is not a number makes no group
         return False
     mean = moment / total
-    for i in group:
-        if abs(time[i] - mean) >= window:
+    for i in group:  # noqa: SIM110 - numba knows no generators
+        if not abs(time[i] - mean) < window:
             return False
     return True
 
@@ -101,7 +101,7 @@ def _add_pairs(charge: Floats, time: Floats, level1: float, core: Mask) -> None:
     level = SUM_FACTORS[0] * level1
     pair = np.empty(2, np.int16)
     for i in range(N_PIXELS):
-        if charge[i] <= level:
+        if not charge[i] > level:
             continue
         for j in NEIGHBOURS[i]:
             if j < 0:
@@ -237,7 +237,7 @@ def clean_into(
             continue
         n_core += 1
         for j in NEIGHBOURS[i]:
-            if j < 0 or used[j] or charge[j] <= level2:
+            if j < 0 or used[j] or not charge[j] > level2:
                 continue
             if not use_time or abs(time[i] - time[j]) < MAX_TIME_DIFF:
                 used[j] = True
@@ -308,5 +308,5 @@ def hot_pixels(rms_phe: Floats) -> Mask:
     inner = rms[(rms > 0.5 * sane.mean()) & (rms < 1.5 * sane.mean())]
     if len(inner) == 0:
         return np.zeros(len(rms), dtype=np.bool_)
-    mean, spread = inner.mean(), inner.std()
-    return np.asarray((np.abs(rms - mean) > 4.5 * spread) | (rms < mean / 400) | (rms > mean * 400))
+    mean, limit = inner.mean(), 4.5 * inner.std() + 1e-6 * inner.mean()
+    return np.asarray((np.abs(rms - mean) > limit) | (rms < mean / 400) | (rms > mean * 400))

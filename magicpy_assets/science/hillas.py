@@ -1,6 +1,7 @@
 """Image parameters: Hillas ellipse and what goes with it. Lengths in mm, charges in phe, times in slices.
 
-All numbers of one image come from one pass over its pixels; `PARAMETERS` names them in order.
+All numbers of one image come from one pass over its pixels; `PARAMETERS` names them in order. Definitions are those of
+MARS as its public early version has them (MHillas, MHillasExt, MHillasSrc, MNewImagePar).
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from magicpy_assets.science.camera import (
     PIXEL_X_MM,
     PIXEL_Y_MM,
     SECOND_BORDER,
+    pixel_of,
 )
 from magicpy_assets.science.cleaning import CleaningCuts, clean_into, label_islands
+from magicpy_assets.science.timing import line_of_times
 
 Floats = NDArray[np.float32]
 
@@ -58,6 +61,7 @@ PARAMETERS = (
 )
 N_PARAMETERS = len(PARAMETERS)
 MIN_PIXELS = 3
+_THINNEST_MM = 1e-3
 
 
 @njit(cache=True)
@@ -66,80 +70,49 @@ def _signed_root(value: float) -> float:
 
 
 @njit(cache=True)
-def _describe(
-    charge: Floats,
-    time: Floats,
-    core: NDArray[np.bool_],
-    used: NDArray[np.bool_],
-    label: NDArray[np.int16],
-    stack: NDArray[np.int16],
-    out: NDArray[np.float64],
-) -> bool:
-    """Fill the parameters of one cleaned image; False if it is too small to have any."""
-    n = 0
+def _ellipse(charge: Floats, pixels: NDArray[np.int16], out: NDArray[np.float64]) -> bool:
+    """Fill size, length, width, angle and centre (0 to 5); False if there is no charge."""
     size = mx = my = 0.0
-    for i in range(N_PIXELS):
-        if used[i]:
-            n += 1
-            size += charge[i]
-            mx += charge[i] * PIXEL_X_MM[i]
-            my += charge[i] * PIXEL_Y_MM[i]
-    if n < MIN_PIXELS or size <= 0:
+    for i in pixels:
+        size += charge[i]
+        mx += charge[i] * PIXEL_X_MM[i]
+        my += charge[i] * PIXEL_Y_MM[i]
+    if size <= 0:
         return False
     mx /= size
     my /= size
     xx = yy = xy = 0.0
-    for i in range(N_PIXELS):
-        if used[i]:
-            dx, dy = PIXEL_X_MM[i] - mx, PIXEL_Y_MM[i] - my
-            xx += charge[i] * dx * dx
-            yy += charge[i] * dy * dy
-            xy += charge[i] * dx * dy
+    for i in pixels:
+        dx, dy = PIXEL_X_MM[i] - mx, PIXEL_Y_MM[i] - my
+        xx += charge[i] * dx * dx
+        yy += charge[i] * dy * dy
+        xy += charge[i] * dx * dy
     xx /= size
     yy /= size
     xy /= size
     root = math.sqrt((xx - yy) * (xx - yy) + 4 * xy * xy)
-    delta = 0.5 * math.atan2(2 * xy, xx - yy)
-    cos, sin = math.cos(delta), math.sin(delta)
     out[0] = size
     out[1] = math.sqrt(max(0.5 * (xx + yy + root), 0.0))
     out[2] = math.sqrt(max(0.5 * (xx + yy - root), 0.0))
-    out[3], out[4], out[5] = delta, mx, my
-    _describe_along(charge, time, core, used, size, cos, sin, out)
-    _describe_islands(charge, used, label, stack, out)
+    out[3], out[4], out[5] = 0.5 * math.atan2(2 * xy, xx - yy), mx, my
     return True
 
 
 @njit(cache=True)
-def _describe_along(
-    charge: Floats,
-    time: Floats,
-    core: NDArray[np.bool_],
-    used: NDArray[np.bool_],
-    size: float,
-    cos: float,
-    sin: float,
-    out: NDArray[np.float64],
-) -> None:
-    """Everything that needs the axis: third moments, time fit, leakage, concentration."""
-    mx, my = out[4], out[5]
-    m3_long = m3_trans = leak1 = leak2 = first = second = near = inner = 0.0
-    at_first = farthest = 0.0
-    sum_l = sum_ll = sum_t = sum_lt = sum_tt = 0.0
-    n_used = n_core = 0
-    for i in range(N_PIXELS):
-        if not used[i]:
-            continue
+def _along_the_axis(charge: Floats, time: Floats, pixels: NDArray[np.int16], out: NDArray[np.float64]) -> None:
+    """Fill third moments, asymmetry, extent, times, leakage and the brightest pixels' share (6 to 17)."""
+    size, mx, my = out[0], out[4], out[5]
+    cos, sin = math.cos(out[3]), math.sin(out[3])
+    m3_long = m3_trans = leak1 = leak2 = first = second = at_first = farthest = 0.0
+    place = np.empty(len(pixels))
+    for n in range(len(pixels)):
+        i = pixels[n]
         q = float(charge[i])
         dx, dy = PIXEL_X_MM[i] - mx, PIXEL_Y_MM[i] - my
         along, across = dx * cos + dy * sin, dy * cos - dx * sin
+        place[n] = along
         m3_long += q * along**3
         m3_trans += q * across**3
-        sum_l += q * along
-        sum_ll += q * along * along
-        sum_t += q * time[i]
-        sum_lt += q * along * time[i]
-        sum_tt += q * time[i] * time[i]
         farthest = max(farthest, math.hypot(dx, dy))
         if BORDER[i]:
             leak1 += q
@@ -149,55 +122,77 @@ def _describe_along(
             second, first, at_first = first, q, along
         elif q > second:
             second = q
-        if dx * dx + dy * dy < PITCH_MM * PITCH_MM:
-            near += q
-        if core[i]:
-            n_core += 1
-            inner += q
-        n_used += 1
     out[6], out[7] = _signed_root(m3_long / size), _signed_root(m3_trans / size)
-    out[8], out[9] = at_first, farthest
-    mean_time = sum_t / size
-    spread2 = sum_ll - sum_l * sum_l / size
-    slope = (sum_lt - sum_l * mean_time) / spread2 if spread2 > 0 else 0.0
-    out[10], out[11] = slope, mean_time - slope * sum_l / size
-    out[12] = math.sqrt(max(sum_tt / size - mean_time * mean_time, 0.0))
-    out[13] = mean_time
+    out[8], out[9] = -at_first, farthest
+    out[10], out[11], out[12], out[13] = line_of_times(charge, time, pixels, place)
     out[14], out[15] = leak1 / size, leak2 / size
-    out[16], out[17], out[18], out[19] = (first + second) / size, first / size, near / size, inner / size
-    out[20], out[21] = n_used * PIXEL_AREA_MM2, n_core * PIXEL_AREA_MM2
-    out[22], out[23] = n_used, n_core
+    out[16], out[17] = (first + second) / size, first / size
 
 
 @njit(cache=True)
-def _describe_islands(
+def _near_centre(charge: Floats, pixels: NDArray[np.int16], mx: float, my: float) -> float:
+    """Return the charge of the three pixels of the camera nearest to a point, used or not."""
+    centre = pixel_of(mx, my)
+    if centre < 0:  # in a notch of the camera's edge
+        least = np.inf
+        for i in pixels:
+            distance = math.hypot(PIXEL_X_MM[i] - mx, PIXEL_Y_MM[i] - my)
+            if distance < least:
+                least, centre = distance, i
+    first, second = -1, -1
+    d_first = d_second = np.inf
+    for j in NEIGHBOURS[centre]:
+        if j < 0:
+            continue
+        distance = math.hypot(PIXEL_X_MM[j] - mx, PIXEL_Y_MM[j] - my)
+        if distance < d_first:
+            d_second, second = d_first, first
+            d_first, first = distance, j
+        elif distance < d_second:
+            d_second, second = distance, j
+    return max(float(charge[centre]) + charge[first] + charge[second], 0.0)
+
+
+@njit(cache=True)
+def _concentration(
+    charge: Floats, pixels: NDArray[np.int16], core: NDArray[np.bool_], out: NDArray[np.float64]
+) -> None:
+    """Fill the share of light near the centre and in the ellipse, numbers of pixels and areas (18 to 23)."""
+    size, mx, my = out[0], out[4], out[5]
+    length, width = max(out[1], _THINNEST_MM), max(out[2], _THINNEST_MM)
+    cos, sin = math.cos(out[3]), math.sin(out[3])
+    inside = 0.0
+    n_core = 0
+    for i in pixels:
+        n_core += core[i]
+        dx, dy = PIXEL_X_MM[i] - mx, PIXEL_Y_MM[i] - my
+        distance = math.hypot(dx, dy)
+        along, across = dx * cos + dy * sin, dy * cos - dx * sin
+        scaled = math.hypot(along / length, across / width)
+        if scaled == 0 or distance / scaled > distance - PITCH_MM / 2:
+            inside += charge[i]
+    out[18] = _near_centre(charge, pixels, mx, my) / size
+    out[19] = inside / size
+    out[20], out[21] = len(pixels) * PIXEL_AREA_MM2, n_core * PIXEL_AREA_MM2
+    out[22], out[23] = len(pixels), n_core
+
+
+@njit(cache=True)
+def _islands(
     charge: Floats,
+    pixels: NDArray[np.int16],
     used: NDArray[np.bool_],
     label: NDArray[np.int16],
     stack: NDArray[np.int16],
     out: NDArray[np.float64],
 ) -> None:
+    """Fill number of islands, and the charge of the brightest and of all others (24, 27, 28)."""
     islands = label_islands(used, label, stack)
     size = np.zeros(islands + 1)
-    for i in range(N_PIXELS):
-        if used[i]:
-            size[label[i]] += charge[i]
+    for i in pixels:
+        size[label[i]] += charge[i]
     main = size[1:].max()
-    single = 0
-    size_single = 0.0
-    for i in range(N_PIXELS):
-        if not used[i]:
-            continue
-        alone = True
-        for j in NEIGHBOURS[i]:
-            if j >= 0 and used[j]:
-                alone = False
-                break
-        if alone:
-            single += 1
-            size_single += charge[i]
-    out[24], out[25], out[26] = islands, single, size_single
-    out[27], out[28] = out[0] - main, main
+    out[24], out[27], out[28] = islands, out[0] - main, main
 
 
 @njit(cache=True, nogil=True)
@@ -205,15 +200,30 @@ def _all_images(
     charge: Floats,
     time: Floats,
     cuts: tuple[float, float, bool, bool],
+    clip: float,
     parameters: NDArray[np.float64],
     valid: NDArray[np.bool_],
 ) -> None:
     core, used = np.empty(N_PIXELS, np.bool_), np.empty(N_PIXELS, np.bool_)
     label, stack = np.empty(N_PIXELS, np.int16), np.empty(N_PIXELS, np.int16)
-    for i in range(charge.shape[0]):
-        valid[i] = clean_into(charge[i], time[i], cuts, core, used, label, stack) > 0 and _describe(
-            charge[i], time[i], core, used, label, stack, parameters[i]
-        )
+    room, image = np.empty(N_PIXELS, np.int16), np.empty(N_PIXELS, np.float32)
+    for event in range(charge.shape[0]):
+        out = parameters[event]
+        _, n_lonely, size_lonely = clean_into(charge[event], time[event], cuts, core, used, label, stack)
+        n = 0
+        for i in range(N_PIXELS):
+            image[i] = min(charge[event, i], clip)
+            if used[i]:
+                room[n] = i
+                n += 1
+        pixels = room[:n]
+        if n < MIN_PIXELS or not _ellipse(image, pixels, out):
+            continue
+        _along_the_axis(image, time[event], pixels, out)
+        _concentration(image, pixels, core, out)
+        _islands(image, pixels, used, label, stack, out)
+        out[25], out[26] = n_lonely, size_lonely
+        valid[event] = True
 
 
 def parametrise(
@@ -232,33 +242,39 @@ def parametrise(
         (n, `N_PARAMETERS`), in the order of `PARAMETERS`.
     valid
         (n,), False where nothing, or fewer than three pixels, was left.
+
+    Notes
+    -----
+    `asym_mm`: distance from the brightest pixel to the centre along the axis. `conc`, `conc1`: share of the brightest
+    two, one. `conc_cog`: of the three pixels nearest to the centre. `conc_core`: of the pixels that the ellipse
+    touches. `leakage1`, `leakage2`: of the outermost and the two outermost rings. `n_single`, `size_single_phe`: core
+    pixels that cleaning dropped for standing alone.
     """
     parameters = np.zeros((len(charge_phe), N_PARAMETERS))
     valid = np.zeros(len(charge_phe), dtype=np.bool_)
-    _all_images(charge_phe, time_slices, cuts.numbers, parameters, valid)
+    _all_images(charge_phe, time_slices, cuts.numbers, cuts.clip_phe, parameters, valid)
     return parameters, valid
 
 
 def source_parameters(
     image: dict[str, NDArray[np.float64]], source_x_mm: NDArray[np.float64], source_y_mm: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
-    """Return the parameters of images with respect to a source position (mm), as MARS defines them.
+    """Return the parameters of images with respect to a source position (mm), as MHillasSrc defines them.
 
-    `alpha_deg`: angle between the long axis and the line to the source, -90 to 90. `dist_mm`: distance of centre and
-    source. `cos_delta_alpha`: cosine of the angle between the axis and that line. `dca_mm`: distance of closest
-    approach of the axis to the source, signed. `dca_delta_deg`: angle of the axis there.
+    `alpha_deg`: angle between the long axis and the line from the source to the centre, -90 to 90. `dist_mm`: its
+    length. `cos_delta_alpha`: cosine of the angle between the two, its sign tells head from tail. `dca_mm`: distance
+    of closest approach of the axis to the source, signed. `dca_delta_deg`: direction of the axis, away from the
+    point of closest approach, 0 to 360.
     """
     dx, dy = image["mean_x_mm"] - source_x_mm, image["mean_y_mm"] - source_y_mm
     cos, sin = np.cos(image["delta_rad"]), np.sin(image["delta_rad"])
     dist = np.hypot(dx, dy)
     along, across = cos * dx + sin * dy, cos * dy - sin * dx
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cosine = np.where(dist > 0, along / dist, 1.0)
-        alpha = np.degrees(np.arcsin(np.clip(np.where(dist > 0, across / dist, 0.0), -1, 1)))
+    nonzero = np.where(dist > 0, dist, 1.0)
     return {
-        "alpha_deg": np.where(along < 0, -alpha, alpha),
+        "alpha_deg": np.degrees(np.arcsin(np.clip(across / nonzero, -1, 1))),
         "dist_mm": dist,
-        "cos_delta_alpha": cosine,
-        "dca_mm": -across,
-        "dca_delta_deg": np.degrees(np.arctan2(sin, cos)),
+        "cos_delta_alpha": np.where(dist > 0, along / nonzero, 0.0),
+        "dca_mm": np.where(along < 0, -across, across),
+        "dca_delta_deg": np.degrees(np.arctan2(along * sin, along * cos)) % 360.0,
     }

@@ -1,6 +1,5 @@
 """The spectra level: spectrum, light curve and θ² of a source in a cell."""
 
-import json
 from typing import Any
 
 import dagster as dg
@@ -23,11 +22,13 @@ def fit_converged(session: Session, report: Report) -> dg.AssetCheckResult:
     files = made(report)
     if not files:
         return dg.AssetCheckResult(check_name="fit_converged", passed=False, metadata={"reason": "no spectrum"})
-    document = json.loads(files[0].read_text(encoding="utf-8"))
+    from magicpy_assets.science.spectrum import SpectrumResult
+
+    fitted = SpectrumResult.load(files[0].parent)
     return dg.AssetCheckResult(
         check_name="fit_converged",
-        passed=bool(document["converged"]),
-        metadata={"significance": float(document["counts"]["significance"]) if "counts" in document else 0.0},
+        passed=fitted.converged,
+        metadata={"significance": fitted.significance, "excess": fitted.excess},
     )
 
 
@@ -42,12 +43,8 @@ def _figures(session: Session, cell: Cell, report: Report) -> dict[str, Any]:
         return {}
     folder = files[0].parent
 
-    def document(name: str) -> dict[str, Any]:
-        return dict(json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
-
-    spectrum = SpectrumResult.from_dict(document("spectrum"))
-    theta2 = Theta2Result.from_dict(document("theta2"))
-    curve = LightCurveResult.from_dict(document("light_curve"))
+    spectrum, theta2 = SpectrumResult.load(folder), Theta2Result.load(folder)
+    curve = LightCurveResult.load(folder)
     drawn = {
         "theta2": figures.theta2_figure(theta2),
         "sed": figures.sed_figure(spectrum),

@@ -1,0 +1,76 @@
+"""All seven levels of a cell through Dagster, then again with nothing to do."""
+
+import dagster as dg
+import pytest
+
+from magicpy_assets.definitions import build_defs
+from magicpy_assets_tests.conftest import settings_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chain")]
+
+CELL = "ST0316|za35to50-weak"
+LEVELS = ("calibrated", "star", "superstar", "melibea", "dl3", "spectra")
+
+
+@pytest.fixture(scope="module")
+def built(environment, tmp_path_factory):
+    return build_defs(settings_for(tmp_path_factory.mktemp("dagster-store")))
+
+
+def materialise(built, instance, partition):
+    assets = [asset for asset in built.assets if isinstance(asset, dg.AssetsDefinition)]
+    catalogue = [asset for asset in assets if asset.key.to_user_string() == "run_catalogue"]
+    partitioned = [asset for asset in assets if asset.key.to_user_string() != "run_catalogue"]
+    first = dg.materialize(catalogue, resources=built.resources, instance=instance)
+    second = dg.materialize(partitioned, resources=built.resources, instance=instance, partition_key=partition)
+    assert first.success
+    assert second.success
+    return second
+
+
+def metadata_of(result, key):
+    found = result.asset_materializations_for_node(key.replace("/", "__"))
+    return found[0].metadata
+
+
+def test_seven_levels_of_a_cell_then_nothing(built):
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = materialise(built, instance, CELL)
+        for level in LEVELS:
+            metadata = metadata_of(result, f"CrabNebula/{level}")
+            assert metadata["done"].value > 0, level
+            assert metadata["failed"].value == metadata["blocked"].value == 0, level
+            assert metadata["simulated"].value is True
+        assert metadata_of(result, "random_forest")["auc"].value > 0.9
+        spectra = metadata_of(result, "CrabNebula/spectra")
+        assert "data:image/png;base64" in spectra["sed"].value
+        assert len(spectra["sed"].value) < 70_000
+        checks = result.get_asset_check_evaluations()
+        assert len(checks) == 14
+        assert all(check.passed for check in checks)
+
+        versions = data_versions(result)
+        again = materialise(built, instance, CELL)
+        for level in LEVELS:
+            metadata = metadata_of(again, f"CrabNebula/{level}")
+            assert metadata["done"].value == 0, level
+            assert metadata["cached"].value > 0, level
+        assert data_versions(again) == versions
+
+
+def data_versions(result):
+    return {
+        event.asset_key.to_user_string(): event.step_materialization_data.materialization.tags["dagster/data_version"]
+        for event in result.all_events
+        if event.is_step_materialization
+    }
+
+
+def test_a_cell_without_data_is_empty_and_does_not_fail(built):
+    with dg.DagsterInstance.ephemeral() as instance:
+        assets = [asset for asset in built.assets if asset.key.to_user_string() == "CrabNebula/calibrated"]
+        result = dg.materialize(
+            assets, resources=built.resources, instance=instance, partition_key="ST0316|za62to70-high"
+        )
+    assert result.success
+    assert "no data" in metadata_of(result, "CrabNebula/calibrated")["empty"].value

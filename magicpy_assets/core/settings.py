@@ -19,7 +19,16 @@ from magicpy_assets.core.errors import ConfigError, unknown
 
 FILE_NAME = "magicpy.toml"
 PREFIX = "MAGICPY_"
-NO_SETTINGS = frozenset({"MAGICPY_CONFIG", "MAGICPY_DEBUG", "MAGICPY_ARCHIVE_PASSWORD", "MAGICPY_REAL_DL3"})
+NO_SETTINGS = frozenset(
+    {
+        "MAGICPY_CONFIG",
+        "MAGICPY_DEBUG",
+        "MAGICPY_ARCHIVE_PASSWORD",
+        "MAGICPY_DEBUG",
+        "MAGICPY_REAL_DL3",
+        "MAGICPY_SCREENSHOTS",
+    }
+)
 PATHS = (("store",), ("mars", "marssys"), ("mars", "rootsys"), ("observatory", "cache"))
 LISTS = ("sources", "periods")
 KEYRING_SERVICE = "magicpy_assets"

@@ -16,6 +16,7 @@ def add_noise(charge_phe: NDArray[np.float32], bias_phe: float, rms_phe: float, 
     A pixel without light holds the largest noise in a sliding window, so more noise shifts and widens it; a pixel with
     much light only becomes wider. The bias therefore fades out around `TRANSITION_PHE`.
     """
-    fading = 1.0 / (1.0 + np.exp((charge_phe - TRANSITION_PHE) / WIDTH_PHE))
+    # The logistic function, written so that a bright pixel does not overflow.
+    fading = 0.5 - 0.5 * np.tanh((charge_phe - TRANSITION_PHE) / (2 * WIDTH_PHE))
     charge_phe += np.float32(bias_phe) * fading
     charge_phe += np.float32(rms_phe) * rng.standard_normal(charge_phe.shape, dtype=np.float32)

@@ -113,5 +113,6 @@ def geometry(direction: Floats, centres: tuple[Floats, Floats]) -> Geometry:
         angle = np.arccos(np.clip(np.einsum("ij,ij->i", centre, direction), -1, 1))
         distance = impact / np.maximum(np.tan(angle), 1e-6)
         impacts.append(impact)
-        heights.append(np.clip(distance * direction[:, 2], 0.0, MAX_HEIGHT_M))
+        # The distance counts from the point of the axis nearest to the telescope, which is not on the ground.
+        heights.append(np.clip((distance - along) * direction[:, 2], 0.0, MAX_HEIGHT_M))
     return Geometry(east, north, (impacts[0], impacts[1]), 0.5 * (heights[0] + heights[1]))

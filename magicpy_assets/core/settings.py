@@ -24,7 +24,6 @@ NO_SETTINGS = frozenset(
         "MAGICPY_CONFIG",
         "MAGICPY_DEBUG",
         "MAGICPY_ARCHIVE_PASSWORD",
-        "MAGICPY_DEBUG",
         "MAGICPY_REAL_DL3",
         "MAGICPY_SCREENSHOTS",
     }

@@ -75,10 +75,10 @@ def level_verb(up_to: str, meaning: str) -> Callable[..., None]:
         force: Force = False,
         as_json: AsJson = False,
     ) -> None:
+        cells = parse_cells(cell)
         from magicpy_assets.pipeline.run import process
         from magicpy_assets.plots.bars import bars
 
-        cells = parse_cells(cell)
         with open_source(name, period, quiet=as_json) as source, bars(quiet=as_json):
             report = process(source.session, source.name, cells or source.cells, up_to, force=force)
         _tell(report, as_json)
@@ -93,11 +93,11 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train the forests of cells."""
+    cells = parse_cells(cell)
     from magicpy_assets.pipeline.run import process
     from magicpy_assets.pipeline.session import open_session
     from magicpy_assets.plots.bars import bars
 
-    cells = parse_cells(cell)
     with open_session() as session, bars(quiet=as_json):
         session.catalogue.refresh()
         report = process(session, None, cells, "random_forest", force=force)
@@ -125,9 +125,9 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Say what would be done, and why; change nothing."""
+    cells = parse_cells(cell)
     from magicpy_assets.pipeline.plan import plan as make_plan
 
-    cells = parse_cells(cell)
     with open_source(name, period, quiet=as_json) as source:
         planned = make_plan(source.session, source.name, cells or source.cells, up_to)
         table = planned.to_table()

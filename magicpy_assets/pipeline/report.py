@@ -107,8 +107,9 @@ class Report:
         counts = ", ".join(f"{number} {state}" for state, number in self.counts.items() if number)
         lines = [f"{len(self)} tasks: {counts or 'nothing to do'}"]
         for row in self.rows:
-            if row.state in ("failed", "set aside"):
-                lines.append(f"  {row.state}: {row.stage} {row.source} {row.unit}: {row.reason}")
+            if row.state in ("failed", "set aside", "blocked"):
+                lines.append(f"  {row.state}: {row.stage} {row.source} {row.unit}: {row.reason.splitlines()[0]}")
+            if row.state == "failed":
                 lines += [f"    | {line}" for line in _last_lines(row.log).splitlines()]
         return "\n".join(lines)
 

@@ -108,7 +108,9 @@ class Report:
         lines = [f"{len(self)} tasks: {counts or 'nothing to do'}"]
         for row in self.rows:
             if row.state in ("failed", "set aside", "blocked"):
-                lines.append(f"  {row.state}: {row.stage} {row.source} {row.unit}: {row.reason.splitlines()[0]}")
+                lines.append(
+                    f"  {row.state}: {row.stage} {row.source} {row.unit}: {(row.reason.splitlines() or ['?'])[0]}"
+                )
             if row.state == "failed":
                 lines += [f"    | {line}" for line in _last_lines(row.log).splitlines()]
         return "\n".join(lines)

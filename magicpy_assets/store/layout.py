@@ -34,6 +34,23 @@ class Layout:
 
     root: Path
 
+    @classmethod
+    def of(cls, product: Path) -> Layout:
+        """Return the layout of the store that a product lies in, as the names of the folders above it tell.
+
+        Raises
+        ------
+        InputError
+            If they are not those of a store.
+        """
+        levels = {level.key for level in datalevels.ALL}
+        for folder in product.absolute().parents:
+            if folder.name in levels and folder.parents[1].name != MONTE_CARLO:
+                return cls(folder.parents[1])
+            if folder.name in (FORESTS, MONTE_CARLO):
+                return cls(folder.parent)
+        raise InputError(f"{product} is not where a product of a store would lie")
+
     def data(self, source: str, level: DataLevel, cell: Cell, name: str) -> Path:
         """Return the path of a product made here: `<source>/<level>/<period>/<zenith>-<moon>/<name>`."""
         return self.root / source / level.key / cell.period.name / cell.zenith_moon / name

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from magicpy_assets.core.errors import MissingInputError
+from magicpy_assets.store.layout import Layout
 from magicpy_assets.store.records import RECORDS, Record, read_record
 
 
@@ -44,17 +45,7 @@ def history(product: Path) -> Node:
     record = read_record(product)
     if record is None:
         raise MissingInputError(f"{product} has no record", hint="only products of a store have a history")
-    return _node(product.name, record, _records(_root_of(product)))
-
-
-def _root_of(product: Path) -> Path:
-    """Return the store that a product lies in: the highest folder above it without a parent that holds records."""
-    root = product.parent
-    for folder in product.parents:
-        if (folder / "catalogue").is_dir():
-            return folder
-        root = folder if any(folder.glob(f"*/{RECORDS}")) else root
-    return root
+    return _node(product.name, record, _records(Layout.of(product).root))
 
 
 def _records(root: Path) -> dict[tuple[str, str], Path]:

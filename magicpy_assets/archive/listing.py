@@ -12,6 +12,7 @@ from magicpy_assets.core.errors import ArchiveError
 
 MOST_ROWS = 200_000
 _SAFE = re.compile(r"[\w.+\-@:,=()\[\] ]+/?")
+_DIGITS = re.compile("[0-9]{1,18}")
 
 
 class _Rows(HTMLParser):
@@ -84,20 +85,23 @@ def parse_listing(html: str, folder: str) -> tuple[list[RemoteFile], list[str]]:
 
 
 def _plain_name(href: str, base: str) -> str | None:
-    target = urlsplit(urljoin("http://server" + base, href))
+    try:
+        target = urlsplit(urljoin("http://server" + base, href))
+    except ValueError:
+        return None
     if target.netloc != "server" or target.query or target.fragment:
         return None
     path = unquote(target.path)
     if not path.startswith(base):
         return None
     name = path[len(base) :]
-    if not name or name.startswith(".") or "/" in name.rstrip("/") or not _SAFE.fullmatch(name):
+    if not name or name.startswith(".") or "/" in name.removesuffix("/") or not _SAFE.fullmatch(name):
         return None
     return name
 
 
 def _size(cells: list[str]) -> int | None:
-    return next((int(cell) for cell in reversed(cells) if cell.isdigit()), None)
+    return next((int(cell) for cell in reversed(cells) if _DIGITS.fullmatch(cell)), None)
 
 
 def _modified(cells: list[str]) -> str | None:

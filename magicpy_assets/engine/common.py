@@ -91,7 +91,11 @@ def run(program: str, flags: Flags, argv: Sequence[str], body: Callable[[Any, Ru
     if given.help:
         sys.stdout.write(flags.format_help())
         return OK
-    log = Log(program, given.log)
+    try:
+        log = Log(program, given.log)
+    except OSError as error:
+        sys.stdout.write(f"ERROR: {program}: the log cannot be written: {error}\n")
+        return WRONG_ARGUMENTS
     try:
         return _run(program, given, body, log)
     finally:
@@ -108,8 +112,13 @@ def _run(program: str, given: Any, body: Callable[[Any, Runcard, Log], str], log
         hint = f" ({error.hint})" if error.hint else ""
         log(f"ERROR: {program}: {' / '.join(error.message.splitlines())}{hint}")
         return BAD_INPUT
+    except OSError as error:
+        log(f"ERROR: {program}: {error}")
+        return BAD_INPUT
     for key in card.untouched():
-        log(f"untouched: {key} of {card.name} was not read by {program}")
+        near = get_close_matches(key, sorted(card.asked), n=1, cutoff=0.8)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        log(f"untouched: {key} of {card.name} was not read by {program}{meant}")
     log(f"{program} finished: {last} in {time.monotonic() - started:.1f} s")
     return OK
 

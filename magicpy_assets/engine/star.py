@@ -7,7 +7,7 @@ Run-card keys: `MJStar.MImgCleanStd.CleanMethod` (Absolute), `.CleanLevel1`, `.C
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,55 +16,75 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magicpy_assets.core.datalevels import Calibrated, Star
-from magicpy_assets.core.errors import InputError
+from magicpy_assets.core.errors import InputError, MagicpyError
 from magicpy_assets.core.runs import parse_name
 from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run
-from magicpy_assets.formats.calibrated import PEDESTAL, CalibratedFile, Drive, EventChunk, RunInfo, pedestal_level
+from magicpy_assets.engine.star_pointing import Track, mc_pointing
+from magicpy_assets.formats.calibrated import CalibratedFile, Drive, EventChunk, RunInfo
 from magicpy_assets.formats.runcard import Runcard
 from magicpy_assets.formats.star import write_star
-from magicpy_assets.science import corsika
 from magicpy_assets.science.cleaning import CleaningCuts, hot_pixels, interpolate_bad
 from magicpy_assets.science.hillas import PARAMETERS, parametrise, source_parameters
 from magicpy_assets.science.noise import add_noise
-from magicpy_assets.science.pointing import altaz_of, camera_of
 from magicpy_assets.store.records import pending
 
 Columns = dict[str, NDArray[Any]]
-CHUNK = 4096
+
+NO_SHOWERS = (2, 8, 16)
+"""Trigger patterns of calibration pulses, pedestals and the pin diode."""
+NOISE_TOLERANCE = 0.1
+"""By how much the pedestal RMS of a file may exceed the one asked for: then nothing is added."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the run card asks for; `noise` is the pedestal mean and RMS (phe) to reach, or None."""
+    """What card and flags ask for; `noise` is the pedestal mean and RMS (phe) to reach, or None."""
 
     cuts: CleaningCuts
     noise: tuple[float, float] | None
+    keep_pixels: bool = False
+
+
+@dataclass(frozen=True)
+class Pedestal:
+    """Pedestal of a file, mean and RMS (phe), and what is added to it."""
+
+    mean_phe: float
+    rms_phe: float
+    added_mean_phe: float = 0.0
+    added_rms_phe: float = 0.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the images of one file need: header, pointing, bad pixels, pedestal."""
+
+    info: RunInfo
+    drive: Drive | None
+    bad: NDArray[np.bool_]
+    pedestal: Pedestal | None
+    settings: Settings
 
 
 def main(argv: Sequence[str]) -> int:
     """Run star."""
     flags = Flags("star", "calibrated files of one telescope -> image parameters").with_input().with_mc()
     flags.add_argument("--outname", help="name of the output, for a single input file")
+    flags.add_argument("-savecerevt", action="store_true", help="keep the charges and times of all pixels")
     return run("star", flags, argv, _star)
 
 
 def _star(given: Any, card: Runcard, log: Log) -> str:
-    settings = _settings(card)
+    settings = _settings(card, keep_pixels=given.savecerevt)
     files = files_of(given.ind, "--ind")
-    if given.outname and len(files) > 1:
-        raise InputError(f"--outname={given.outname} names one file, but there are {len(files)} inputs")
-    names = [given.outname or _output_name(path) for path in files]
-    outputs = [output_path(given.out, name, given.force) for name in names]
-    telescopes = {parse_name(path).telescope for path in files}
-    if len(telescopes) > 1:
-        raise InputError("the input mixes files of M1 and M2; star takes one telescope at a time")
-    total = 0
-    for path, output in zip(files, outputs, strict=True):
-        total += process(path, output, settings, log, is_mc=given.mc)
+    outputs = _checked(files, given)
+    cuts = settings.cuts
+    log(f"{len(files)} files; cleaning levels {cuts.level1_phe:g} and {cuts.level2_phe:g} phe")
+    total = sum(process(path, output, settings, log) for path, output in zip(files, outputs, strict=True))
     return f"{total} events written to {given.out if len(files) > 1 else outputs[0]}"
 
 
-def _settings(card: Runcard) -> Settings:
+def _settings(card: Runcard, *, keep_pixels: bool) -> Settings:
     card.choice("MJStar.MImgCleanStd.CleanMethod", ["Absolute"], "Absolute")
     level1 = card.number("MJStar.MImgCleanStd.CleanLevel1", 6.0, 0.5, 100)
     level2 = card.number("MJStar.MImgCleanStd.CleanLevel2", 3.5, 0.0, 100)
@@ -79,12 +99,42 @@ def _settings(card: Runcard) -> Settings:
     for key in ("MJStar.CalibStarguider", "MJStar.UseStarguider"):
         if card.flag(key):
             raise InputError(f"{card.name}: {key}: there is no starguider here; set it to no")
-    if not card.flag("MJStar.UseAddNoise"):
-        return Settings(cuts, None)
+    # Read in any case, so that they are not called unknown where no noise is wanted.
     card.choice("MJStar.MAddNoise.Method", ["2"], "2")
     mean = card.number("MJStar.MAddNoise.NewNoiseMean", -1, 0, 100)
     rms = card.number("MJStar.MAddNoise.NewNoiseRMS", -1, 0, 100)
-    return Settings(cuts, (mean, rms))
+    if not card.flag("MJStar.UseAddNoise"):
+        return Settings(cuts, None, keep_pixels)
+    if mean < 0 or rms < 0:
+        raise InputError(f"{card.name}: MJStar.UseAddNoise needs MJStar.MAddNoise.NewNoiseMean and .NewNoiseRMS")
+    return Settings(cuts, (mean, rms), keep_pixels)
+
+
+def _checked(files: list[Path], given: Any) -> list[Path]:
+    """Return the outputs of the files; whatever is wrong with any of them is said at once, before anything is made."""
+    faults: list[str] = []
+    if given.outname and len(files) > 1:
+        faults.append(f"--outname={given.outname} names one file, but there are {len(files)} inputs")
+    telescopes, outputs = set(), []
+    for path in files:
+        try:
+            output = output_path(given.out, given.outname or _output_name(path), given.force)
+            if output in outputs:
+                faults.append(f"two inputs would make the same {output.name}")
+            outputs.append(output)
+            with CalibratedFile(path) as file:
+                telescopes.add(file.info.telescope)
+                if given.mc and not file.info.is_mc:
+                    faults.append(f"{path.name} holds data, but -mc was given")
+                if file.n_events == 0:
+                    faults.append(f"{path.name} holds no events")
+        except MagicpyError as error:
+            faults.append(f"{error.message} ({error.hint})" if error.hint else error.message)
+    if len(telescopes) > 1:
+        faults.append("the input mixes files of M1 and M2; star takes one telescope at a time")
+    if faults:
+        raise InputError("\n".join(dict.fromkeys(faults)))
+    return outputs
 
 
 def _output_name(path: Path) -> str:
@@ -94,120 +144,102 @@ def _output_name(path: Path) -> str:
     return name.at(Star).name
 
 
-def process(path: Path, output: Path, settings: Settings, log: Log, *, is_mc: bool = False) -> int:
+def process(path: Path, output: Path, settings: Settings, log: Log) -> int:
     """Turn one calibrated file into a star file; returns the number of events written."""
     with CalibratedFile(path) as file:
-        info = file.info
-        if is_mc and not info.is_mc:
-            raise InputError(f"{path.name} holds data, but -mc was given")
-        bad = _bad_pixels(file)
-        log(f"{path.name}: run {info.run}, M{info.telescope}, {file.n_events} events, {bad.sum()} bad pixels")
-        noise = _noise_to_add(path, settings, log)
-        rng = np.random.default_rng([info.run, info.subrun, info.telescope])
-        drive = None if info.is_mc else _drive(file)
-        parts = [_images(chunk, info, drive, bad, settings.cuts, noise, rng) for chunk in file.chunks(CHUNK)]
-        events = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
-        if not events or len(events["size_phe"]) == 0:
-            raise InputError(f"{path.name}: no event has an image after cleaning ({file.n_events} read)")
+        job = _job(file, settings, log)
+        pieces = _Pieces(job, file.chunks())
+        cuts = settings.cuts
         with pending(output) as temporary:
-            write_star(
+            n = write_star(
                 temporary,
-                info,
-                events,
-                provenance={
-                    "star": f"levels {settings.cuts.level1_phe:g}/{settings.cuts.level2_phe:g} phe",
-                    "input": path.name,
-                },
-                drive=vars(drive) if drive else None,
+                job.info,
+                pieces,
+                provenance={"star": f"levels {cuts.level1_phe:g}/{cuts.level2_phe:g} phe", "input": path.name},
+                drive=vars(job.drive) if job.drive else None,
+                pedestal=vars(job.pedestal) if job.pedestal else None,
                 original_mc=file.original_mc,
                 mc_header=file.mc_header,
             )
-    log(f"{output.name}: {len(events['size_phe'])} images kept, median size {np.median(events['size_phe']):.0f} phe")
-    return len(events["size_phe"])
+            if n == 0:
+                raise InputError(f"{path.name}: no event has an image after cleaning ({file.n_events} read)")
+    log(f"{output.name}: {pieces.read} showers read, {n} images kept")
+    return n
 
 
-def _bad_pixels(file: CalibratedFile) -> NDArray[np.bool_]:
-    found = file.pedestals
-    hot = hot_pixels(found.rms_phe.mean(axis=0)) if found is not None else False
-    return np.asarray(file.bad_pixels | hot)
+def _job(file: CalibratedFile, settings: Settings, log: Log) -> Job:
+    info, found = file.info, file.pedestal_of_pixels
+    hot = hot_pixels(found.rms_phe) & ~file.bad_pixels if found is not None else np.zeros_like(file.bad_pixels)
+    bad = file.bad_pixels | hot
+    log(
+        f"{file.path.name}: run {info.run}, M{info.telescope}, {file.n_events} events, "
+        f"{file.bad_pixels.sum()} bad and {hot.sum()} hot pixels"
+    )
+    pedestal = None
+    if found is not None:
+        pedestal = Pedestal(float(np.median(found.mean_phe[~bad])), float(np.median(found.rms_phe[~bad])))
+        log(f"pedestal {pedestal.mean_phe:.2f} +- {pedestal.rms_phe:.2f} phe")
+    if settings.noise is not None:
+        pedestal = _with_noise(file.path, pedestal, settings.noise, log)
+    drive = None
+    if not info.is_mc:
+        drive = file.drive
+        if drive is None:
+            raise InputError(
+                f"{file.path.name} has no drive report: where did the telescope point?", hint="check merpp"
+            )
+        if len(drive.mjd) < 3:
+            log(f"warning: only {len(drive.mjd)} drive reports")
+    return Job(info, drive, bad, pedestal, settings)
 
 
-def _drive(file: CalibratedFile) -> Drive:
-    if file.drive is None:
-        raise InputError(f"{file.path.name} has no drive report: where did the telescope point?", hint="check merpp")
-    return file.drive
-
-
-def _noise_to_add(path: Path, settings: Settings, log: Log) -> tuple[float, float] | None:
-    """Return the bias and the RMS (phe) that bring this file's pedestal to the one asked for."""
-    if settings.noise is None:
-        return None
-    with CalibratedFile(path) as file:
-        mean, rms = file.mc_pedestal if file.info.is_mc else pedestal_level(path)[:2]
-    wanted_mean, wanted_rms = settings.noise
-    if wanted_rms < rms * 0.98:
+def _with_noise(path: Path, pedestal: Pedestal | None, wanted: tuple[float, float], log: Log) -> Pedestal:
+    """Return the pedestal with the bias and the spread (phe) that bring it to the one asked for."""
+    if pedestal is None:
+        raise InputError(f"{path.name} has neither pedestals nor pedestal events: how much noise is to be added?")
+    if wanted[1] < pedestal.rms_phe * (1 - NOISE_TOLERANCE):
         raise InputError(
-            f"{path.name}: its pedestal RMS of {rms:.2f} phe is above the {wanted_rms:.2f} phe asked for",
+            f"{path.name}: its pedestal RMS of {pedestal.rms_phe:.2f} phe is above the {wanted[1]:.2f} phe asked for",
             hint="noise can only be added",
         )
-    bias, spread = max(wanted_mean - mean, 0.0), float(np.sqrt(max(wanted_rms**2 - rms**2, 0.0)))
-    log(f"pedestal {mean:.2f} +- {rms:.2f} phe: adding {bias:.2f} +- {spread:.2f} phe")
-    return bias, spread
+    bias = max(wanted[0] - pedestal.mean_phe, 0.0)
+    spread = float(np.sqrt(max(wanted[1] ** 2 - pedestal.rms_phe**2, 0.0)))
+    log(f"adding {bias:.2f} +- {spread:.2f} phe" if bias or spread else "no noise added: there is enough")
+    return Pedestal(pedestal.mean_phe, pedestal.rms_phe, bias, spread)
 
 
-def _images(
-    chunk: EventChunk,
-    info: RunInfo,
-    drive: Drive | None,
-    bad: NDArray[np.bool_],
-    cuts: CleaningCuts,
-    noise: tuple[float, float] | None,
-    rng: np.random.Generator,
-) -> Columns:
-    """Return the columns of the events of one chunk that have an image; pedestal events are left out."""
-    charge, time = chunk.charge_phe, chunk.time_slices
-    if noise is not None:
-        add_noise(charge, *noise, rng)
-    interpolate_bad(charge, time, np.flatnonzero(bad), bad)
-    parameters, valid = parametrise(charge, time, cuts)
-    kept = valid & (chunk.event["trigger"] != PEDESTAL)
-    columns: Columns = {name: parameters[kept, i] for i, name in enumerate(PARAMETERS)}
-    columns |= {name: values[kept] for name, values in chunk.event.items()}
-    columns |= {"sin_delta": np.sin(columns["delta_rad"]), "cos_delta": np.cos(columns["delta_rad"])}
-    if drive is not None:
-        columns |= _data_pointing(chunk.mjd[kept], info, drive)
-    else:
-        columns |= _mc_pointing(chunk, kept)
-    return columns | source_parameters(columns, columns["source_x_mm"], columns["source_y_mm"])
+class _Pieces:
+    """The event table of a file in pieces; counts the showers that it reads.
 
+    Added noise is drawn from run, subrun and telescope, in the order of events, so that a file always gets the same.
+    """
 
-def _data_pointing(mjd: NDArray[np.float64], info: RunInfo, drive: Drive) -> Columns:
-    """Interpolate the pointing between drive reports, and find the source in the camera."""
-    az = np.degrees(np.unwrap(np.radians(drive.az_deg)))
-    source_zd, source_az = altaz_of(info.source_ra_deg, info.source_dec_deg, drive.mjd)
-    x, y = camera_of(source_zd, source_az, drive.zd_deg, drive.az_deg)
-    return {
-        "pointing_zd_deg": np.interp(mjd, drive.mjd, drive.zd_deg),
-        "pointing_az_deg": np.interp(mjd, drive.mjd, az) % 360.0,
-        "pointing_ra_h": np.interp(mjd, drive.mjd, drive.ra_h),
-        "pointing_dec_deg": np.interp(mjd, drive.mjd, drive.dec_deg),
-        "source_x_mm": np.interp(mjd, drive.mjd, x),
-        "source_y_mm": np.interp(mjd, drive.mjd, y),
-    }
+    def __init__(self, job: Job, chunks: Iterator[EventChunk]) -> None:
+        self.job, self.chunks, self.read = job, chunks, 0
+        self.track = Track(job.info, job.drive) if job.drive is not None else None
+        self.rng = np.random.default_rng([job.info.run, job.info.subrun, job.info.telescope])
 
+    def __iter__(self) -> Iterator[Columns]:
+        for chunk in self.chunks:
+            showers = ~np.isin(chunk.event["trigger"], NO_SHOWERS)
+            self.read += int(showers.sum())
+            columns = self._columns(chunk, showers)
+            if len(columns["size_phe"]):
+                yield columns
 
-def _mc_pointing(chunk: EventChunk, kept: NDArray[np.bool_]) -> Columns:
-    """Take the pointing and the source position of simulated gamma rays from the truth."""
-    assert chunk.mc is not None
-    truth = {name: values[kept] for name, values in chunk.mc.items()}
-    pointing = {name: values[kept] for name, values in (chunk.pointing or {}).items()}
-    zd, az = np.degrees(truth["telescope_theta_rad"]), corsika.azimuth_deg(truth["telescope_phi_rad"])
-    x, y = camera_of(np.degrees(truth["theta_rad"]), corsika.azimuth_deg(truth["phi_rad"]), zd, az)
-    return truth | {
-        "pointing_zd_deg": zd,
-        "pointing_az_deg": az,
-        "pointing_ra_h": pointing.get("ra_h", np.zeros(len(zd))),
-        "pointing_dec_deg": pointing.get("dec_deg", np.zeros(len(zd))),
-        "source_x_mm": x,
-        "source_y_mm": y,
-    }
+    def _columns(self, chunk: EventChunk, showers: NDArray[np.bool_]) -> Columns:
+        """Return the columns of the showers of one chunk that have an image."""
+        job, charge, time = self.job, chunk.charge_phe, chunk.time_slices
+        if job.pedestal is not None and (job.pedestal.added_mean_phe or job.pedestal.added_rms_phe):
+            add_noise(charge, job.pedestal.added_mean_phe, job.pedestal.added_rms_phe, self.rng)
+        interpolate_bad(charge, time, np.flatnonzero(job.bad), job.bad)
+        parameters, valid = parametrise(charge, time, job.settings.cuts)
+        kept = valid & showers
+        columns: Columns = {name: parameters[kept, i] for i, name in enumerate(PARAMETERS)}
+        columns |= {name: values[kept] for name, values in chunk.event.items()}
+        columns |= {"sin_delta": np.sin(columns["delta_rad"]), "cos_delta": np.cos(columns["delta_rad"])}
+        columns |= {f"n_saturated_{gain}_gain": np.full(kept.sum(), -1) for gain in ("high", "low")}
+        columns |= self.track.at(chunk.mjd[kept]) if self.track is not None else mc_pointing(chunk, kept)
+        if job.settings.keep_pixels:
+            columns |= {"charge_phe": charge[kept], "time_slices": time[kept]}
+        return columns | source_parameters(columns, columns["source_x_mm"], columns["source_y_mm"])

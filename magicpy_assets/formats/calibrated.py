@@ -6,23 +6,49 @@ alone. Charges in photo-electrons, arrival times in slices of the readout.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import uproot
 from numpy.typing import NDArray
 
 from magicpy_assets.core.errors import InputError
+from magicpy_assets.formats.calibrated_tables import (
+    ARRIVALS,
+    BAD_PIXELS,
+    CHARGES,
+    DAY_S,
+    DRIVE,
+    EVENT,
+    MC_EVENT,
+    MC_HEADER,
+    MC_OPTIONAL,
+    MC_STEREO,
+    ORIGINAL_MC,
+    PEDESTAL,
+    PEDESTAL_KINDS,
+    POINTING,
+    RUN_TYPE_DATA,
+    RUN_TYPE_MC,
+    STEREO,
+    TIME,
+    UNSUITABLE,
+    Drive,
+    EventChunk,
+    Floats,
+    Pedestals,
+    PixelPedestal,
+    RunInfo,
+    Table,
+)
+from magicpy_assets.formats.calibrated_writer import write_calibrated
 from magicpy_assets.formats.root import (
-    CARDS,
     Branch,
-    Writer,
-    characters,
-    columns_of,
+    basket_edges,
     has_tree,
     open_root,
     read,
@@ -31,170 +57,32 @@ from magicpy_assets.formats.root import (
     text_of,
     tree_of,
 )
-from magicpy_assets.science.camera import N_PIXELS, N_SLOTS
+from magicpy_assets.science.camera import N_PIXELS
 
-Floats = NDArray[np.float32]
-Table = dict[str, NDArray[Any]]
-
-RUN_TYPE_DATA, RUN_TYPE_MC = 0, 256
-STEREO, PEDESTAL, MC_STEREO = 128, 8, 1
-"""Trigger patterns (`MTriggerPattern.fPrescaled`): stereo events of data, pedestals, events of Monte Carlo."""
-CHARGE_STEP_PHE, TIME_STEP_SLICES = 1 / 32, 1 / 16
-"""Steps to which we round what we write, so that it compresses; far below the resolution."""
-UNSUITABLE = 2
-"""Bit of the second word of a pixel in `MBadPixelsCam`: not to be used."""
-
-EVENT = (
-    Branch("MRawEvtHeader.fStereoEvtNumber", "stereo_number", "uint32", "", "number of the array trigger"),
-    Branch("MRawEvtHeader.fDAQEvtNumber", "daq_number", "uint32", "", "restarts in every subrun"),
-    Branch("MTriggerPattern.fPrescaled", "trigger", "uint8", "", "trigger pattern"),
-)
-TIME = (
-    Branch("MRawEvtHeader.fTimeDiff", "time_diff_s", "float64", "s", "since the previous event"),
-    Branch("MTime.fMjd", "mjd_day", "uint32", "d", "day"),
-    Branch(
-        "MTime.fTime.fMilliSec", "milliseconds", "int64", "ms", "of the day; negative before midnight in MARS files"
-    ),
-    Branch("MTime.fNanoSec", "nanoseconds", "uint32", "ns", "of the millisecond"),
-)
-MC_EVENT = (
-    Branch("MMcEvt.fEnergy", "energy_gev", "float32", "GeV"),
-    Branch("MMcEvt.fTheta", "theta_rad", "float32", "rad", "direction of the shower, CORSIKA"),
-    Branch("MMcEvt.fPhi", "phi_rad", "float32", "rad"),
-    Branch("MMcEvt.fTelescopeTheta", "telescope_theta_rad", "float32", "rad"),
-    Branch("MMcEvt.fTelescopePhi", "telescope_phi_rad", "float32", "rad"),
-    Branch("MMcEvt.fPartId", "particle", "int32", "", "1 gamma, 14 proton"),
-    Branch("MMcEvt.fZFirstInteraction", "z_first_cm", "float32", "cm"),
-    Branch("MMcEvt.fLongitmax", "longit_max", "float32", "g/cm²"),
-    Branch("MMcEvt.fCoreX", "core_x_cm", "float32", "cm", "CORSIKA frame"),
-    Branch("MMcEvt.fCoreY", "core_y_cm", "float32", "cm"),
-    Branch("MMcEvt.fImpact", "impact_cm", "float32", "cm"),
-    Branch("MMcEvt.fEvtNumber", "event_number", "uint32", "", "number of the shower"),
-)
-POINTING = (
-    Branch("MPointingPos.fZd", "zd_deg", "float64", "deg"),
-    Branch("MPointingPos.fAz", "az_deg", "float64", "deg"),
-    Branch("MPointingPos.fRa", "ra_h", "float64", "h"),
-    Branch("MPointingPos.fDec", "dec_deg", "float64", "deg"),
-    Branch("MPointingPos.fDevZd", "dev_zd_deg", "float64", "deg", "true pointing: fZd - fDevZd"),
-    Branch("MPointingPos.fDevAz", "dev_az_deg", "float64", "deg"),
-    Branch("MPointingPos.fDevHa", "dev_ha_h", "float64", "h"),
-    Branch("MPointingPos.fDevDec", "dev_dec_deg", "float64", "deg"),
-)
-DRIVE = (
-    Branch("MReportDrive.fMjd", "mjd", "float64", "d"),
-    Branch("MReportDrive.fCurrentZd", "zd_deg", "float64", "deg"),
-    Branch("MReportDrive.fCurrentAz", "az_deg", "float64", "deg"),
-    Branch("MReportDrive.fRa", "ra_h", "float64", "h"),
-    Branch("MReportDrive.fDec", "dec_deg", "float64", "deg"),
-)
-ORIGINAL_MC = (
-    Branch("MMcEvtBasic.fEnergy", "energy_gev", "float32", "GeV"),
-    Branch("MMcEvtBasic.fImpact", "impact_cm", "float32", "cm"),
-    Branch("MMcEvtBasic.fTelescopePhi", "telescope_phi_rad", "float32", "rad"),
-    Branch("MMcEvtBasic.fTelescopeTheta", "telescope_theta_rad", "float32", "rad"),
-)
-MC_HEADER = (
-    Branch("MMcCorsikaRunHeader.fSlopeSpec", "slope", "float32", "", "of the thrown spectrum, negative"),
-    Branch("MMcCorsikaRunHeader.fELowLim", "energy_low_gev", "float32", "GeV"),
-    Branch("MMcCorsikaRunHeader.fEUppLim", "energy_high_gev", "float32", "GeV"),
-    Branch("MMcCorsikaRunHeader.fCorsikaVersion", "corsika_version", "int32"),
-    Branch("MMcCorsikaRunHeader.fHeightLev[10]", "height_levels_cm", "float32", "cm"),
-    Branch("MMcCorsikaRunHeader.fAtmosphericModel", "atmospheric_model", "float32"),
-    Branch("MMcCorsikaRunHeader.fNumCT", "telescopes", "int32", "", "1 mono, 2 stereo"),
-    Branch("MMcCorsikaRunHeader.fViewconeAngles[2]", "viewcone_deg", "float32", "deg"),
-    Branch(
-        "MMcRunHeader.fRandomPointingConeSemiAngle", "offset_deg", "float32", "deg", "of the source: radius of the ring"
-    ),
-    Branch("MMcRunHeader.fImpactMax", "impact_max_cm", "float32", "cm"),
-    Branch("MMcRunHeader.fNumSimulatedShowers", "n_showers", "uint32", "", "re-use of showers included"),
-    Branch("MMcRunHeader.fShowerThetaMin", "theta_min_deg", "float32", "deg"),
-    Branch("MMcRunHeader.fShowerThetaMax", "theta_max_deg", "float32", "deg"),
-    Branch("MMcRunHeader.fShowerPhiMin", "phi_min_deg", "float32", "deg"),
-    Branch("MMcRunHeader.fShowerPhiMax", "phi_max_deg", "float32", "deg"),
-    Branch("MMcRunHeader.fCWaveLower", "wavelength_low_nm", "float32", "nm"),
-    Branch("MMcRunHeader.fCWaveUpper", "wavelength_high_nm", "float32", "nm"),
-)
-PEDESTAL_KINDS = ("MPedPhotFundamental", "MPedPhotFromExtractor", "MPedPhotFromExtractorRndm")
-_PHOT, _ARRIVAL = "MCerPhotEvt.fPixels.fPhot", "MArrivalTime.fData"
-_BAD = "MBadPixelsCam.fArray.fInfo"
-_PRESCALER_STEREO = (0, 1, 0, 1, 0, 0, 0, 1)
-DAY_S = 86_400.0
-
-
-@dataclass(frozen=True)
-class RunInfo:
-    """What the headers say.
-
-    `cards` is what the file says about its simulation; real data have none.
-    """
-
-    run: int
-    subrun: int
-    telescope: int
-    run_type: int
-    source_name: str
-    source_ra_deg: float
-    source_dec_deg: float
-    observation_mode: str = ""
-    project: str = ""
-    sampling_mhz: float = 1639.0
-    n_samples: int = 50
-    cards: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def is_mc(self) -> bool:
-        """Whether this is Monte Carlo in MARS's sense."""
-        return self.run_type == RUN_TYPE_MC
-
-    @property
-    def simulated(self) -> bool:
-        """Whether nothing of this was taken with a telescope."""
-        return self.is_mc or self.cards.get("SIMULATED") == "yes"
-
-
-@dataclass
-class EventChunk:
-    """Some events: charges (phe) and times (slices), (n, 1039), and columns by name.
-
-    `event` has the columns of `EVENT`, for data also those of `TIME`; `mc` those of `MC_EVENT` and `pointing` those of
-    `POINTING` for Monte Carlo, else None.
-    """
-
-    charge_phe: Floats
-    time_slices: Floats
-    event: Table
-    mc: Table | None = None
-    pointing: Table | None = None
-
-    def __len__(self) -> int:
-        return len(self.charge_phe)
-
-    @property
-    def mjd(self) -> NDArray[np.float64]:
-        """Event times as MJD (UTC), to about a microsecond."""
-        seconds = self.event["milliseconds"] * 1e-3 + self.event["nanoseconds"] * 1e-9
-        return np.asarray(self.event["mjd_day"] + seconds / DAY_S, dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class Pedestals:
-    """Pedestal updates: times (MJD), mean and RMS of each pixel (k, 1039) in phe."""
-
-    mjd: NDArray[np.float64]
-    mean_phe: Floats
-    rms_phe: Floats
-
-
-@dataclass(frozen=True)
-class Drive:
-    """Drive reports: time (MJD), and pointing as zenith distance, azimuth (deg), right ascension (h), declination."""
-
-    mjd: NDArray[np.float64]
-    zd_deg: NDArray[np.float64]
-    az_deg: NDArray[np.float64]
-    ra_h: NDArray[np.float64]
-    dec_deg: NDArray[np.float64]
+__all__ = [
+    "DAY_S",
+    "DRIVE",
+    "EVENT",
+    "MC_EVENT",
+    "MC_HEADER",
+    "MC_STEREO",
+    "ORIGINAL_MC",
+    "PEDESTAL",
+    "POINTING",
+    "RUN_TYPE_DATA",
+    "RUN_TYPE_MC",
+    "STEREO",
+    "TIME",
+    "CalibratedFile",
+    "Drive",
+    "EventChunk",
+    "Pedestals",
+    "PixelPedestal",
+    "RunInfo",
+    "Table",
+    "pedestal_level",
+    "write_calibrated",
+]
 
 
 class CalibratedFile:
@@ -259,31 +147,31 @@ class CalibratedFile:
     @cached_property
     def bad_pixels(self) -> NDArray[np.bool_]:
         """Pixels that the calibration calls unsuitable, (1039,)."""
-        found = read(self._headers, _BAD, self.path, 0, 1, optional=True)
+        # Four words a pixel; MARS's class is one that uproot does not take apart by itself.
+        words_of_pixels = uproot.interpretation.jagged.AsJagged(uproot.interpretation.numerical.AsDtype(">i4"))
+        found = read(self._headers, BAD_PIXELS, self.path, 0, 1, optional=True, interpretation=words_of_pixels)
         if found is None:
             return np.zeros(N_PIXELS, dtype=np.bool_)
         words = np.asarray(found[0]).reshape(-1, 4)[:N_PIXELS]
         return np.asarray((words[:, 1] & UNSUITABLE) != 0)
 
-    def chunks(self, most: int = 4096) -> Iterator[EventChunk]:
-        """Go through the events in pieces of at most `most`, so that memory stays bounded."""
-        for begin in range(0, self.n_events, most):
-            yield self._chunk(begin, min(begin + most, self.n_events))
+    def chunks(self, most: int = 2048) -> Iterator[EventChunk]:
+        """Go through the events in pieces of about `most`, so that memory stays bounded."""
+        for begin, end in pairwise(basket_edges(self._events, CHARGES, most)):
+            yield self._chunk(begin, end)
 
     def _chunk(self, begin: int, end: int) -> EventChunk:
         def columns(branches: Iterable[Branch], *, optional: bool = False) -> Table:
-            found = {b.column: read(self._events, b.branch, self.path, begin, end, optional=optional) for b in branches}
-            return {name: values for name, values in found.items() if values is not None}
+            return read_table(self._events, branches, self.path, begin, end, optional=optional)
 
-        event = columns(EVENT)
-        if not self.info.is_mc:
-            event |= columns(TIME)
+        needed = [branch for branch in MC_EVENT if branch.column not in MC_OPTIONAL]
+        more = [branch for branch in MC_EVENT if branch.column in MC_OPTIONAL]
         return EventChunk(
-            charge_phe=self._pixels(_PHOT, begin, end),
-            time_slices=self._pixels(_ARRIVAL, begin, end),
-            event=event,
-            mc=columns(MC_EVENT) if self.info.is_mc else None,
-            pointing=columns(POINTING) if self.info.is_mc else None,
+            charge_phe=self._pixels(CHARGES, begin, end),
+            time_slices=self._pixels(ARRIVALS, begin, end),
+            event=columns(EVENT if self.info.is_mc else EVENT + TIME),
+            mc=columns(needed) | columns(more, optional=True) if self.info.is_mc else None,
+            pointing=columns(POINTING, optional=True) if self.info.is_mc else None,
         )
 
     def _pixels(self, branch: str, begin: int, end: int) -> Floats:
@@ -299,15 +187,23 @@ class CalibratedFile:
         if not has_tree(self._file, "Pedestals"):
             return None
         tree = tree_of(self._file, "Pedestals", self.path)
-        kind = PEDESTAL_KINDS[2]
-        mean = read(tree, f"{kind}.fArray.fMean", self.path, optional=True)
-        rms = read(tree, f"{kind}.fArray.fRms", self.path, optional=True)
-        if mean is None or rms is None or len(mean) == 0:
+        found = self._pedestal_arrays(tree)
+        if found is None:
             return None
+        mean, rms = found
         times = [read(tree, f"MTimePedestals.{name}", self.path) for name in ("fMjd", "fTime.fMilliSec", "fNanoSec")]
         day, milliseconds, nanoseconds = (np.asarray(values) for values in times)
         mjd = day + (milliseconds * 1e-3 + nanoseconds * 1e-9) / DAY_S
-        return Pedestals(mjd, mean[:, :N_PIXELS].astype(np.float32), rms[:, :N_PIXELS].astype(np.float32))
+        return Pedestals(mjd, mean, rms)
+
+    def _pedestal_arrays(self, tree: Any, end: int | None = None) -> tuple[Floats, Floats] | None:
+        """Return mean and RMS, (k, 1039), of the best kind of pedestals that a tree has."""
+        for kind in reversed(PEDESTAL_KINDS):
+            members = [f"{kind}.fArray.{name}" for name in ("fMean", "fRms")]
+            mean, rms = (read(tree, member, self.path, 0, end, optional=True) for member in members)
+            if mean is not None and rms is not None and len(mean):
+                return mean[:, :N_PIXELS].astype(np.float32), rms[:, :N_PIXELS].astype(np.float32)
+        return None
 
     @cached_property
     def drive(self) -> Drive | None:
@@ -334,12 +230,33 @@ class CalibratedFile:
         return read_table(tree_of(self._file, "OriginalMC", self.path), ORIGINAL_MC, self.path, optional=True)
 
     @cached_property
-    def mc_pedestal(self) -> tuple[float, float]:
-        """Pedestal mean and RMS (phe) that Monte Carlo was made with, averaged over the camera."""
-        kind = PEDESTAL_KINDS[2]
-        values = [read(self._events, f"{kind}.fArray.{name}", self.path, 0, 1) for name in ("fMean", "fRms")]
-        mean, rms = (float(np.median(np.asarray(value)[0, :N_PIXELS])) for value in values)
-        return mean, rms
+    def pedestal_of_pixels(self) -> PixelPedestal | None:
+        """Mean and RMS of each pixel without light: from pedestal updates, else from pedestal events, else None.
+
+        Monte Carlo says with every event what it was made with; its first event counts.
+        """
+        if self.info.is_mc:
+            made_with = self._pedestal_arrays(self._events, 1)
+            return PixelPedestal(made_with[0][0], made_with[1][0], 1) if made_with is not None else None
+        updates = self.pedestals
+        if updates is not None:
+            return PixelPedestal(updates.mean_phe.mean(axis=0), updates.rms_phe.mean(axis=0), len(updates.mjd))
+        charge = self._pedestal_charges()
+        if len(charge) < 2:
+            return None
+        return PixelPedestal(charge.mean(axis=0), charge.std(axis=0), len(charge))
+
+    def _pedestal_charges(self, enough: int = 1000) -> Floats:
+        """Return the charges of the first pedestal events, (n, 1039)."""
+        found: list[Floats] = [np.empty((0, N_PIXELS), dtype=np.float32)]
+        for begin, end in pairwise(basket_edges(self._events, CHARGES, 2048)):
+            trigger = read(self._events, EVENT[2].branch, self.path, begin, end)
+            is_pedestal = np.asarray(trigger) == PEDESTAL
+            if is_pedestal.any():
+                found.append(self._pixels(CHARGES, begin, end)[is_pedestal])
+            if sum(map(len, found)) >= enough:
+                break
+        return np.concatenate(found)
 
     @cached_property
     def mc_header(self) -> Table | None:
@@ -351,9 +268,10 @@ class CalibratedFile:
 
 
 def pedestal_level(path: Path) -> tuple[float, float, int]:
-    """Measure the pedestal of a calibrated file: mean and RMS (phe), averaged over good pixels, and on how many values.
+    """Measure the pedestal of a calibrated file: mean and RMS (phe) of its median good pixel, and from how many values.
 
-    From the pedestal updates of the file or, where it has none, from its pedestal events.
+    Each pixel's are averaged over the pedestal updates of the file or, where it has none, taken from its pedestal
+    events.
 
     Raises
     ------
@@ -361,121 +279,8 @@ def pedestal_level(path: Path) -> tuple[float, float, int]:
         If the file has neither.
     """
     with CalibratedFile(path) as file:
-        if file.info.is_mc:
-            return *file.mc_pedestal, 1
-        good = ~file.bad_pixels
-        found = file.pedestals
-        if found is not None:
-            mean, rms = found.mean_phe[:, good], found.rms_phe[:, good]
-            return float(np.median(mean.mean(axis=0))), float(np.median(rms.mean(axis=0))), int(mean.size)
-        charges = [chunk.charge_phe[chunk.event["trigger"] == PEDESTAL] for chunk in file.chunks()]
-        charge = np.concatenate(charges)[:, good] if charges else np.empty((0, 0), dtype=np.float32)
-    if len(charge) < 2:
+        found, good = file.pedestal_of_pixels, ~file.bad_pixels
+    if found is None:
         raise InputError(f"{path} has neither a Pedestals tree nor pedestal events: its noise cannot be measured")
-    return float(np.median(charge.mean(axis=0))), float(np.median(charge.std(axis=0))), int(charge.size)
-
-
-def write_calibrated(
-    path: Path,
-    info: RunInfo,
-    events: Iterable[EventChunk],
-    *,
-    bad_pixels: NDArray[np.bool_],
-    pedestals: Pedestals | None = None,
-    drive: Drive | None = None,
-    l3_table: str = "L3T_L1L1_100_SYNC",
-    laser: Mapping[str, Any] | None = None,
-    original_mc: Table | None = None,
-    mc_header: Table | None = None,
-) -> None:
-    """Write a calibrated file with the trees and branches that readers of MAGIC data look for.
-
-    Charges and times are rounded to `CHARGE_STEP_PHE` and `TIME_STEP_SLICES`, which the cards say.
-    For data give `pedestals` and `drive`, for Monte Carlo `original_mc` and `mc_header`.
-    """
-    with Writer(path) as file:
-        _write_headers(file, info, bad_pixels, mc_header)
-        file.tree(
-            "RunTails",
-            {
-                "MMarsVersion_sorcerer.fMARSVersionCode": np.array([2 << 16 | 19 << 8 | 11], dtype=np.int32),
-                "MMarsVersion_sorcerer.fROOTVersionCode": np.array([5 << 16 | 34 << 8 | 38], dtype=np.int32),
-            },
-        )
-        for chunk in events:
-            file.tree("Events", _event_columns(chunk, info, pedestals))
-        if pedestals is not None and not info.is_mc:
-            file.tree("Pedestals", _pedestal_columns(pedestals))
-        if drive is not None:
-            file.tree("Drive", columns_of(vars(drive), DRIVE))
-        if not info.is_mc:
-            file.tree("Trigger", {"MTriggerPrescFact.fPrescFact": np.array([_PRESCALER_STEREO] * 2, dtype=np.int32)})
-            file.tree("L3T", {"MReportL3T.fTablename": [l3_table] * 2})
-        if laser:
-            file.tree("Laser", laser)
-        if original_mc is not None:
-            file.tree("OriginalMC", columns_of(original_mc, ORIGINAL_MC))
-
-
-def _write_headers(file: Writer, info: RunInfo, bad_pixels: NDArray[np.bool_], mc_header: Table | None) -> None:
-    head = "MRawRunHeader"
-    words = np.zeros((N_SLOTS, 4), dtype=np.int32)
-    words[: len(bad_pixels), 1] = bad_pixels * UNSUITABLE
-    cards = dict(info.cards)
-    if info.simulated:
-        cards |= {"CHARGE_STEP": f"{CHARGE_STEP_PHE} phe", "TIME_STEP": f"{TIME_STEP_SLICES} slices"}
-    header: dict[str, Any] = {
-        f"{head}.fRunNumber": np.uint32(info.run),
-        f"{head}.fRunType": np.uint16(info.run_type),
-        f"{head}.fTelescopeNumber": np.uint16(info.telescope),
-        f"{head}.fSubRunIndex": np.uint16(info.subrun),
-        f"{head}.fSourceRA": np.int32(round(info.source_ra_deg / 15.0 * 3600)),
-        f"{head}.fSourceDEC": np.int32(round(info.source_dec_deg * 3600)),
-        f"{head}.fTelescopeRA": np.int32(round(info.source_ra_deg / 15.0 * 3600)),
-        f"{head}.fTelescopeDEC": np.int32(round(info.source_dec_deg * 3600)),
-        f"{head}.fSourceName[80]": characters(info.source_name, 80),
-        f"{head}.fObservationMode[60]": characters(info.observation_mode, 60),
-        f"{head}.fProjectName[100]": characters(info.project, 100),
-        f"{head}.fNumSamplesHiGain": np.uint16(info.n_samples),
-        f"{head}.fSamplingFrequency": np.uint16(info.sampling_mhz),
-        _BAD: words.astype(">i4").reshape(-1).astype(np.int32),
-    }
-    if mc_header is not None:
-        header |= {item.branch: np.asarray(mc_header[item.column], dtype=item.dtype) for item in MC_HEADER}
-    if cards:
-        header[CARDS] = json.dumps(cards, sort_keys=True)
-    file.header(header)
-
-
-def _event_columns(chunk: EventChunk, info: RunInfo, pedestals: Pedestals | None) -> dict[str, Any]:
-    columns = columns_of(chunk.event, EVENT + (() if info.is_mc else TIME))
-    columns[_PHOT] = _slots(chunk.charge_phe, CHARGE_STEP_PHE)
-    columns[_ARRIVAL] = _slots(chunk.time_slices, TIME_STEP_SLICES)
-    if info.is_mc:
-        columns |= columns_of(chunk.mc or {}, MC_EVENT) | columns_of(chunk.pointing or {}, POINTING)
-        if pedestals is not None:
-            for kind in PEDESTAL_KINDS:
-                columns[f"{kind}.fArray.fMean"] = np.repeat(_slots(pedestals.mean_phe[:1]), len(chunk), axis=0)
-                columns[f"{kind}.fArray.fRms"] = np.repeat(_slots(pedestals.rms_phe[:1]), len(chunk), axis=0)
-    return columns
-
-
-def _pedestal_columns(pedestals: Pedestals) -> dict[str, Any]:
-    day = np.floor(pedestals.mjd)
-    milliseconds = (pedestals.mjd - day) * DAY_S * 1e3
-    columns: dict[str, Any] = {
-        "MTimePedestals.fMjd": day.astype(np.uint32),
-        "MTimePedestals.fTime.fMilliSec": np.floor(milliseconds).astype(np.int64),
-        "MTimePedestals.fNanoSec": ((milliseconds % 1.0) * 1e6).astype(np.uint32),
-    }
-    for kind in PEDESTAL_KINDS:
-        columns[f"{kind}.fArray.fMean"] = _slots(pedestals.mean_phe)
-        columns[f"{kind}.fArray.fRms"] = _slots(pedestals.rms_phe)
-    return columns
-
-
-def _slots(values: Floats, step: float | None = None) -> Floats:
-    """Fill the 1183 slots of MARS files from 1039 pixels, rounded to a step."""
-    slots = np.zeros((len(values), N_SLOTS), dtype=np.float32)
-    slots[:, :N_PIXELS] = values if step is None else np.round(values / np.float32(step)) * np.float32(step)
-    return slots
+    mean, rms = np.median(found.mean_phe[good]), np.median(found.rms_phe[good])
+    return float(mean), float(rms), int(found.n * good.sum())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,30 +54,40 @@ def open_root(path: Path) -> Iterator[Any]:
     """
     if not path.is_file():
         raise MissingInputError(f"there is no file {path}")
-    if path.stat().st_size == 0:
+    size = path.stat().st_size
+    if size == 0:
         raise InputError(f"{path} is empty", hint="get the file again")
+    with path.open("rb") as raw:
+        if raw.read(4) != b"root":
+            raise InputError(f"{path} is not a ROOT file")
     try:
         file = uproot.open(path, handler=uproot.MemmapSource)
     except Exception as error:  # uproot raises many kinds for a file it cannot understand
         raise InputError(f"{path} is not a whole ROOT file: {_first_line(error)}", hint="get the file again") from error
     with file:
+        if size < file.file.fEND:
+            raise InputError(f"{path} is cut short: {size} of {file.file.fEND} bytes", hint="get the file again")
         yield file
 
 
 def tree_of(file: Any, name: str, path: Path) -> Any:
-    """Return a tree of an open file, its first cycle.
+    """Return a tree of an open file.
+
+    ROOT keeps older states of a tree as cycles (`Events;1`, `Events;2`), and a MARS macro adds images as a cycle of
+    their own: the one with most entries counts, and of those the one with most branches.
 
     Raises
     ------
     InputError
         If the file has no such tree.
     """
-    names = [key.split(";")[0] for key in file.keys(recursive=False)]
-    if name not in names:
-        near = unknown("tree", name, names)
+    keys = file.keys(recursive=False)
+    cycles = [key for key in keys if key.split(";")[0] == name]
+    if not cycles:
+        near = unknown("tree", name, {key.split(";")[0] for key in keys})
         raise InputError(f"{path} has no tree {name}", hint=near.hint)
     try:
-        return file[f"{name};1"] if f"{name};1" in file else file[name]
+        return max((file[cycle] for cycle in cycles), key=lambda tree: (tree.num_entries, len(tree.keys())))
     except Exception as error:
         raise InputError(f"{path}: tree {name} cannot be read: {_first_line(error)}") from error
 
@@ -93,11 +103,19 @@ def branch_keys(tree: Any) -> dict[str, str]:
 
 
 def read(
-    tree: Any, branch: str, path: Path, begin: int | None = None, end: int | None = None, *, optional: bool = False
+    tree: Any,
+    branch: str,
+    path: Path,
+    begin: int | None = None,
+    end: int | None = None,
+    *,
+    optional: bool = False,
+    interpretation: Any = None,
 ) -> Array | None:
     """Read one branch of plain numbers or of fixed-length arrays, or None for an optional branch that is absent.
 
     Jagged branches whose entries all have one length come back as (entries, length); text as a list of strings.
+    `interpretation` is uproot's, for branches that it does not understand by itself.
 
     Raises
     ------
@@ -111,13 +129,37 @@ def read(
         near = unknown("branch", branch, keys)
         raise InputError(f"{path}: tree {tree.name} has no branch {branch}", hint=near.hint)
     try:
-        found = tree[keys[branch]].array(entry_start=begin, entry_stop=end, library="ak")
+        found = tree[keys[branch]].array(interpretation, entry_start=begin, entry_stop=end, library="ak")
     except Exception as error:
         raise InputError(
             f"{path}: branch {branch} of tree {tree.name} cannot be read: {_first_line(error)}",
-            hint="the file may be cut short; get it again",
+            hint="the file may be damaged; get it again",
         ) from error
     return _plain(found, branch, path)
+
+
+def basket_edges(tree: Any, branch: str, most: int) -> list[int]:
+    """Return the entries at which to cut a tree into pieces of about `most`, from 0 to the number of entries.
+
+    Cuts lie between the branch's baskets where they can, so that none is unpacked twice; a basket is cut only if it
+    holds more than four times as many.
+    """
+    total = int(tree.num_entries)
+    keys = branch_keys(tree)
+    if branch not in keys:
+        return [0, total]  # reading it will tell
+    baskets = np.asarray(tree[keys[branch]].entry_offsets, dtype=np.int64)
+    edges = [0]
+    while edges[-1] < total:
+        after = baskets[baskets > edges[-1]]
+        within = after[after <= edges[-1] + most]
+        if len(within):
+            edges.append(int(within[-1]))
+        elif len(after) and after[0] <= edges[-1] + 4 * most:
+            edges.append(int(after[0]))
+        else:
+            edges.append(min(edges[-1] + most, total))
+    return edges
 
 
 def _plain(found: Any, branch: str, path: Path) -> Array:
@@ -134,11 +176,19 @@ def _plain(found: Any, branch: str, path: Path) -> Array:
     return np.asarray(ak.to_numpy(layout.content))[offsets[0] : offsets[-1]].reshape(-1, length)
 
 
-def read_table(tree: Any, branches: Sequence[Branch], path: Path, *, optional: bool = False) -> dict[str, Array]:
+def read_table(
+    tree: Any,
+    branches: Iterable[Branch],
+    path: Path,
+    begin: int | None = None,
+    end: int | None = None,
+    *,
+    optional: bool = False,
+) -> dict[str, Array]:
     """Read the branches of a table as columns; absent ones are left out if `optional`."""
     columns = {}
     for item in branches:
-        found = read(tree, item.branch, path, optional=optional)
+        found = read(tree, item.branch, path, begin, end, optional=optional)
         if found is not None:
             columns[item.column] = found
     return columns
@@ -217,10 +267,7 @@ def _single(value: Any) -> Any:
 
 def _type(values: Any) -> Any:
     """Return the type by which uproot makes the branch."""
-    if isinstance(values, np.ndarray):
-        return values.dtype
-    layout = values.layout
-    return "string" if layout.parameter("__array__") == "string" else f"var * {layout.content.dtype}"
+    return values.dtype if isinstance(values, np.ndarray) else ak.type(values).content
 
 
 def _content(values: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,12 +52,12 @@ IMAGE = (
     Branch("MHillas.fCosDelta", "cos_delta", "float32"),
     Branch("MHillasExt.fM3Long", "m3_long_mm", "float32", "mm"),
     Branch("MHillasExt.fM3Trans", "m3_trans_mm", "float32", "mm"),
-    Branch("MHillasExt.fAsym", "asym_mm", "float32", "mm", "brightest pixel along the axis"),
+    Branch("MHillasExt.fAsym", "asym_mm", "float32", "mm", "from the brightest pixel to the centre"),
     Branch("MHillasExt.fMaxDist", "max_distance_mm", "float32", "mm", "farthest pixel from the centre"),
     Branch("MHillasTimeFit.fP1Grad", "time_gradient_slices_per_mm", "float32", "slices/mm"),
     Branch("MHillasTimeFit.fP1Const", "time_const_slices", "float32", "slices"),
-    Branch("MHillasTimeFit.fTimeRms", "time_spread_slices", "float32", "slices"),
-    Branch("MHillasTimeFit.fMeanTime", "mean_time_slices", "float32", "slices"),
+    Branch("MHillasTimeFit.fTimeRms", "time_spread_slices", "float32", "slices", "this name is ours"),
+    Branch("MHillasTimeFit.fMeanTime", "mean_time_slices", "float32", "slices", "this name is ours"),
     Branch("MNewImagePar.fLeakage1", "leakage1", "float32"),
     Branch("MNewImagePar.fLeakage2", "leakage2", "float32"),
     Branch("MNewImagePar.fConc", "conc", "float32"),
@@ -73,6 +73,8 @@ IMAGE = (
     Branch("MImagePar.fSizeSinglePixels", "size_single_phe", "float32", "phe"),
     Branch("MImagePar.fSizeSubIslands", "size_sub_islands_phe", "float32", "phe"),
     Branch("MImagePar.fSizeMainIsland", "size_main_island_phe", "float32", "phe"),
+    Branch("MImagePar.fNumSatPixelsHG", "n_saturated_high_gain", "int16", "", "-1: not known"),
+    Branch("MImagePar.fNumSatPixelsLG", "n_saturated_low_gain", "int16", "", "-1: not known"),
 )
 SOURCE = (
     Branch("MHillasSrc.fAlpha", "alpha_deg", "float32", "deg"),
@@ -88,6 +90,20 @@ POINTING = (
     Branch("MPointingPos.fAz", "pointing_az_deg", "float64", "deg"),
     Branch("MPointingPos.fRa", "pointing_ra_h", "float64", "h"),
     Branch("MPointingPos.fDec", "pointing_dec_deg", "float64", "deg"),
+    Branch("MPointingPos.fDevZd", "dev_zd_deg", "float64", "deg", "zero: the pointing above is the true one"),
+    Branch("MPointingPos.fDevAz", "dev_az_deg", "float64", "deg"),
+    Branch("MPointingPos.fDevHa", "dev_ha_h", "float64", "h"),
+    Branch("MPointingPos.fDevDec", "dev_dec_deg", "float64", "deg"),
+)
+PIXELS = (
+    Branch("MCerPhotEvt.fPixels.fPhot", "charge_phe", "float32", "phe", "as cleaned, only if asked for"),
+    Branch("MArrivalTime.fData", "time_slices", "float32", "slices"),
+)
+LEVEL = (
+    Branch("MPedestalLevel.fMean", "mean_phe", "float32", "phe", "of the median good pixel; this tree is ours"),
+    Branch("MPedestalLevel.fRms", "rms_phe", "float32", "phe"),
+    Branch("MPedestalLevel.fAddedMean", "added_mean_phe", "float32", "phe", "noise that was added to the images"),
+    Branch("MPedestalLevel.fAddedRms", "added_rms_phe", "float32", "phe"),
 )
 EVENTS = EVENT + TIME + IMAGE + SOURCE + POINTING + MC_EVENT
 
@@ -95,21 +111,32 @@ EVENTS = EVENT + TIME + IMAGE + SOURCE + POINTING + MC_EVENT
 def write_star(
     path: Path,
     info: RunInfo,
-    events: Table,
+    events: Iterable[Table],
     *,
     provenance: Mapping[str, str],
     drive: Table | None = None,
+    pedestal: Mapping[str, float] | None = None,
     original_mc: Table | None = None,
     mc_header: Table | None = None,
-) -> None:
-    """Write a star file. `events` holds the columns of `EVENTS` that apply."""
+) -> int:
+    """Write a star file; returns the number of events.
+
+    `events` are pieces of the event table, with the columns of `EVENTS` that apply, all alike; they are written as
+    they come. `pedestal` has the columns of `LEVEL`.
+    """
+    n = 0
     with Writer(path) as file:
         write_headers(file, info, provenance, mc_header)
-        file.tree("Events", columns_of(events, EVENTS))
+        for piece in events:
+            file.tree("Events", columns_of(piece, EVENTS + PIXELS))
+            n += len(piece[EVENTS[0].column])
         if drive is not None:
             file.tree("Drive", columns_of(drive, DRIVE))
+        if pedestal is not None:
+            file.tree("Pedestals", columns_of({name: np.array([value]) for name, value in pedestal.items()}, LEVEL))
         if original_mc is not None:
             file.tree("OriginalMC", columns_of(original_mc, ORIGINAL_MC))
+    return n
 
 
 def write_headers(
@@ -211,3 +238,12 @@ def read_drive(path: Path) -> dict[str, NDArray[Any]] | None:
     """Return the drive reports of a file, or None where it has none."""
     with open_root(path) as file:
         return read_table(tree_of(file, "Drive", path), DRIVE, path) if has_tree(file, "Drive") else None
+
+
+def read_pedestal(path: Path) -> dict[str, float] | None:
+    """Return the pedestal level of a star file by the columns of `LEVEL`, or None where it has none."""
+    with open_root(path) as file:
+        if not has_tree(file, "Pedestals"):
+            return None
+        found = read_table(tree_of(file, "Pedestals", path), LEVEL, path, optional=True)
+        return {name: float(values[0]) for name, values in found.items()}

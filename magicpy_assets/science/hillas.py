@@ -213,6 +213,7 @@ def _all_images(
         n = 0
         for i in range(N_PIXELS):
             image[i] = min(charge[event, i], clip)
+        for i in range(N_PIXELS):
             if used[i]:
                 room[n] = i
                 n += 1

@@ -26,13 +26,14 @@ from urllib3.util import Retry
 from magicpy_assets.archive.base import ONLINE, FetchItem, FetchReport, RemoteFile
 from magicpy_assets.archive.listing import parse_listing
 from magicpy_assets.core.datalevels import DataLevel
-from magicpy_assets.core.errors import AccessDeniedError, ArchiveError, unknown
+from magicpy_assets.core.errors import AccessDeniedError, ArchiveError, ConfigError, unknown
 from magicpy_assets.core.progress import announce
 from magicpy_assets.store.records import pending
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 1 << 18
+CHUNK = 1 << 16
+"""Bytes written at a time: so much at most is lost when a connection breaks."""
 TRIES = 4
 CONNECT_S, READ_S = 10.0, 120.0
 FREE_SPACE_MARGIN = 1.05
@@ -53,6 +54,11 @@ class HttpArchive:
         Answer from the last listings, fetch nothing.
     listings
         Folder where the last listings are kept.
+
+    Raises
+    ------
+    ConfigError
+        If the address has a password in it: addresses are shown and logged.
     """
 
     def __init__(
@@ -65,6 +71,11 @@ class HttpArchive:
         offline: bool = False,
         listings: Path | None = None,
     ) -> None:
+        if urlsplit(url).password is not None:
+            raise ConfigError(
+                "the address of the data server has a password in it",
+                hint="set archive.user, and the password in MAGICPY_ARCHIVE_PASSWORD, netrc or keyring",
+            )
         self.url = url.rstrip("/")
         self.offline = offline
         self.concurrency = concurrency
@@ -199,6 +210,8 @@ class HttpArchive:
 
     def _fetch_one(self, remote: RemoteFile, target: Path) -> FetchItem:
         started = time.monotonic()
+        if (self.offline or remote.state != ONLINE) and target.is_file() and target.stat().st_size == remote.size:
+            return FetchItem(remote, target, "cached", remote.size)
         if self.offline:
             return FetchItem(remote, target, "failed", message="offline")
         if remote.state != ONLINE:
@@ -274,7 +287,10 @@ class HttpArchive:
                 headers["If-Range"] = f'"{remote.etag}"'
         with self._ask("GET", remote.path, headers=headers, stream=True) as answer:
             # 200 to a range means that the server starts over, because it cannot resume or the file has changed.
-            mode = "ab" if answer.status_code == requests.codes.partial_content else "wb"
+            resumed = answer.status_code == requests.codes.partial_content
+            if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+                raise ArchiveError(f"the data server sends another part of {remote.name} than it was asked for")
+            mode = "ab" if resumed else "wb"
             with part.open(mode) as file:
                 for chunk in answer.iter_content(CHUNK):
                     file.write(chunk)
@@ -294,11 +310,11 @@ class HttpArchive:
             )
         except requests.exceptions.RetryError as error:
             raise ArchiveError(f"the data server is busy: {path} was refused {TRIES} times", permanent=False) from error
-        except requests.ConnectionError as error:
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             if stream:
                 raise
             raise ArchiveError(
-                f"the data server {self.url} cannot be reached",
+                f"the data server {self.url} cannot be reached, or broke off, when asked for {path}",
                 hint="archive.offline uses what is here",
                 permanent=False,
             ) from error

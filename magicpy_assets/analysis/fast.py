@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def run_fast(source: Source, *, say: Any = print) -> dict[str, Any]:
-    """Run the fast analysis of a source; `say` takes each line of text."""
+    """Run the fast analysis of a source, of the filtered runs if there are filters; `say` takes each line of text."""
     say(f"Performing fast analysis for {source.name}")
     say("Current data distribution")
-    say(str(source.search()))
+    say(str(source.hours() if source.is_filtered else source.search()))
     before = source.runs.copy()
     report = source.get_data()
     say(f"Downloading data at level Calibrated to {source.session.layout.root / source.name}")

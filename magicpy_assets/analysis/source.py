@@ -128,6 +128,11 @@ class Source:
         return self._selection
 
     @property
+    def is_filtered(self) -> bool:
+        """Whether filters are in force."""
+        return self._selection is not None and bool(self._selection.cuts)
+
+    @property
     def cells(self) -> list[Cell]:
         """The cells of the selected runs."""
         return cells_of(self._in_period(), self.name)

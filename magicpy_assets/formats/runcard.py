@@ -5,6 +5,7 @@ Overrides are written before everything else, which is how MARS users change a s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,7 +81,7 @@ class Runcard:
         Raises
         ------
         InputError
-            If the value is no number, or outside its limits.
+            If the value is no finite number, or outside its limits.
         """
         text = self.get(key)
         if text is None:
@@ -89,6 +90,8 @@ class Runcard:
             value = float(text)
         except ValueError as error:
             raise InputError(f"{self.name}: {key} is {text!r}, not a number") from error
+        if not math.isfinite(value):
+            raise InputError(f"{self.name}: {key} is {text!r}, not a finite number")
         if (low is not None and value < low) or (high is not None and value > high):
             raise InputError(f"{self.name}: {key} is {value:g}; it must lie between {low} and {high}")
         return value

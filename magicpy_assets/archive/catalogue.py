@@ -56,11 +56,11 @@ class Catalogue:
         known = self._known()
         changed = []
         for remote in self.archive.reports():
-            night = night_of(remote.path.split("/")[-2])
             version = f"{remote.size}|{remote.modified}"
-            if known.get(night_folder(night)) == version and self._path(night).is_file():
-                continue
             try:
+                night = night_of(remote.path.split("/")[-2])
+                if known.get(night_folder(night)) == version and self._path(night).is_file():
+                    continue
                 self._take(remote, night)
             except MagicpyError as error:
                 logger.warning("run report %s is left out: %s", remote.name, error)
@@ -81,7 +81,13 @@ class Catalogue:
 
     def _known(self) -> dict[str, str]:
         path = self.layout.catalogue(date.min).parent / _STATE
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            logger.warning("%s cannot be read (%s): all run reports are read again", path, error)
+            return {}
 
     def _keep(self, known: dict[str, str]) -> None:
         with pending(self.layout.catalogue(date.min).parent / _STATE) as temporary:

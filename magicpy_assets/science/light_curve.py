@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from magicpy_assets.core.errors import unknown
 from magicpy_assets.science import on_off
@@ -130,9 +129,12 @@ def light_curve(
             )
     spectrum = model if model is not None else power_law()
     runs = [_run_counts(dataset, spectrum) for dataset in datasets]
-    table = _points(runs, by, _integral_flux(spectrum, energy_min_tev))
+    model_flux = _integral_flux(spectrum, energy_min_tev)
+    table = _points(runs, by, model_flux)
     table.meta = _meta(exposure)
-    mean, error, chi2 = _constant(np.asarray(table["flux"]), np.asarray(table["flux_err"]))
+    together = _point("all", runs, model_flux)
+    mean, error = together["flux"], together["flux_err"]
+    chi2 = _chi2_of_constant(table, mean / model_flux)
     return LightCurveResult(
         exposure=exposure,
         table=table,
@@ -183,7 +185,7 @@ def _run_counts(dataset: Any, spectrum: Any) -> _RunCounts:
 
 
 def _points(runs: Sequence[_RunCounts], by: str, model_flux: float) -> Table:
-    """One row per run or night. Columns: times, runs, counts, flux with error, 95 % limit, significance."""
+    """One row per run or night. Columns: times, runs, counts, prediction, flux with error, limit, significance."""
     from astropy.table import Table
 
     groups: dict[str, list[_RunCounts]] = {}
@@ -219,6 +221,7 @@ def _point(label: str, group: Sequence[_RunCounts], model_flux: float) -> dict[s
         "n_on": n_on,
         "n_off": n_off,
         "alpha": alpha,
+        "predicted": predicted,
         "significance": significance,
         "flux": scale * (n_on - background),
         "flux_err": error,
@@ -238,8 +241,13 @@ def _integral_flux(spectrum: Any, energy_min_tev: float) -> float:
     return float(spectrum.integral(energy_min_tev * u.TeV, CEILING_TEV * u.TeV).to_value(FLUX_UNIT))
 
 
-def _constant(flux: NDArray[np.float64], error: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Weighted mean, its error and the chi² of a constant."""
-    weight = 1 / error**2
-    mean = float((weight * flux).sum() / weight.sum())
-    return mean, float(1 / np.sqrt(weight.sum())), float((weight * (flux - mean) ** 2).sum())
+def _chi2_of_constant(table: Table, level: float) -> float:
+    """Chi² of a constant at `level` times the assumed spectrum, with the variances that this constant expects.
+
+    With the variances observed, points that fluctuate down would count more, and the mean of few counts be too low.
+    """
+    alpha, n_off = np.asarray(table["alpha"]), np.asarray(table["n_off"])
+    expected = level * np.asarray(table["predicted"])
+    excess = np.asarray(table["n_on"]) - alpha * n_off
+    variance = np.maximum(expected, 0) + alpha * n_off + alpha**2 * np.maximum(n_off, 1)
+    return float(((excess - expected) ** 2 / np.maximum(variance, 1e-9)).sum())

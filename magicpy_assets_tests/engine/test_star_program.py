@@ -1,22 +1,23 @@
-"""star as its users call it: flags, run cards, what comes out, and one line for whatever is wrong."""
+"""The program star by its command line: what it writes, what it refuses, and files of others."""
 
-import os
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
+import uproot
 
+from magicpy_assets.engine import star as program
 from magicpy_assets.engine.__main__ import main
-from magicpy_assets.formats import star as star_files
+from magicpy_assets.formats import star
 from magicpy_assets.formats.calibrated import CalibratedFile
-from magicpy_assets.observatory.telescopes import noise_at
-from magicpy_assets.science.camera import N_PIXELS
+from magicpy_assets.science.camera import FOCAL_MM, N_PIXELS
 from magicpy_assets.science.cleaning import CleaningCuts, interpolate_bad
 from magicpy_assets.science.hillas import PARAMETERS, parametrise
 from magicpy_assets_tests import small_files
 
-N = 150
+N = 60
 
 
 @pytest.fixture(scope="module")
@@ -29,237 +30,389 @@ def simulated(tmp_path_factory):
     return small_files.write_mc_pair(tmp_path_factory.mktemp("mc"), N)
 
 
-@pytest.fixture
-def star(tmp_path, capsys):
-    """Run star into a folder; returns its code and lines."""
-
-    def run(*flags, card=None, out=tmp_path / "out"):
-        if card is not None:
-            (tmp_path / "star.rc").write_text(card)
-            flags = (*flags, f"--config={tmp_path / 'star.rc'}")
-        code = main(["star", "-b", "-q", f"--out={out}", *map(str, flags)])
-        return code, capsys.readouterr().out.splitlines()
-
-    run.out = tmp_path / "out"
-    return run
+def run_star(out, *words):
+    return main(["star", f"--out={out}", "-b", "-q", *map(str, words)])
 
 
-def refused(result, *words, code=1):
-    """Ask for one line of error that holds some words."""
-    found, lines = result
-    errors = [line for line in lines if line.startswith("ERROR:")]
-    assert found == code
-    assert len(errors) == 1
-    assert not [line for line in lines if "Traceback" in line]
-    for word in words:
-        assert word in errors[0]
+def card(folder, **values):
+    """A run card with the keys of MJStar; dots in them are written __."""
+    path = folder / "star.rc"
+    path.write_text("".join(f"MJStar.{key.replace('__', '.')}: {value}\n" for key, value in values.items()))
+    return f"--config={path}"
 
 
-def expected(path, cuts):
-    """Image parameters straight from the science room, and the showers that have them."""
-    with CalibratedFile(path) as file:
-        (chunk,) = file.chunks()
-        charge, time, bad = chunk.charge_phe, chunk.time_slices, file.bad_pixels
-    interpolate_bad(charge, time, np.flatnonzero(bad), bad)
-    parameters, valid = parametrise(charge, time, cuts)
-    kept = valid & (chunk.event["trigger"] != 8)
-    return parameters[kept], chunk.event["stereo_number"][kept]
+def made(out, path):
+    return out / path.name.replace("_Y_", "_I_")
 
 
-@pytest.mark.parametrize(
-    ("card", "cuts"),
-    [
-        (None, CleaningCuts(6.0, 3.5)),
-        ("MJStar.MImgCleanStd.CleanLevel1: 9\nMJStar.MImgCleanStd.CleanLevel2: 4.5\n", CleaningCuts(9.0, 4.5)),
-        (
-            "MJStar.MImgCleanStd.UseSum: no\nMJStar.MImgCleanStd.UseTime: no\n",
-            CleaningCuts(use_sum=False, use_time=False),
-        ),
-    ],
-    ids=["defaults", "levels", "plain"],
-)
-def test_images_are_those_of_the_run_card(star, data, card, cuts):
-    code, lines = star(f"--ind={data[0]}", card=card)
-    assert code == 0
-    assert "star finished" in lines[-1]
-    events = star_files.read_events(star.out / small_files.data_name(1, level="I"))
-    parameters, numbers = expected(data[0], cuts)
-    assert events["stereo_number"].tolist() == numbers.tolist()
-    for i, name in enumerate(PARAMETERS):
-        np.testing.assert_allclose(events[name], parameters[:, i], rtol=1e-6, atol=1e-6)
-
-
-def test_headers_pointing_and_source_are_carried_on(star, data):
-    assert star(f"--ind={data[1]}")[0] == 0
-    path = star.out / small_files.data_name(2, level="I")
-    info = star_files.read_header(path)
-    assert (info.run, info.subrun, info.telescope) == (small_files.RUN, 1, 2)
-    assert info.source_name == "CrabNebula"
-    assert info.simulated
-    assert star_files.read_provenance(path)["input"] == data[1].name
-    events = star_files.read_events(path)
-    # A wobble of 0.4 degrees.
-    distance = np.degrees(np.hypot(events["source_x_mm"], events["source_y_mm"]) / 17_000)
-    np.testing.assert_allclose(distance, 0.4, atol=1e-3)
-    np.testing.assert_allclose(events["pointing_dec_deg"], small_files.CRAB_DEG[1] + 0.4, atol=1e-6)
-    assert len(star_files.read_drive(path)["mjd"]) > 3
-    along = np.hypot(events["mean_x_mm"] - events["source_x_mm"], events["mean_y_mm"] - events["source_y_mm"])
-    np.testing.assert_allclose(events["dist_mm"], along, rtol=1e-4)
-
-
-def test_monte_carlo_keeps_truth_and_thrown_showers(star, simulated):
-    assert star(f"--ind={simulated[0]}", "-mc")[0] == 0
-    path = star.out / small_files.mc_name(1, level="I")
-    events = star_files.read_events(path)
-    assert (events["energy_gev"] > 0).all()
-    assert len(star_files.read_original_mc(path)["energy_gev"]) == 1000
-    assert star_files.read_mc_header(path)["telescopes"] == 2
-    # Library gamma rays come from a ring of 0.4 degrees around the pointing.
-    distance = np.degrees(np.hypot(events["source_x_mm"], events["source_y_mm"]) / 17_000)
-    np.testing.assert_allclose(distance, 0.4, atol=2e-3)
-
-
-def test_added_noise_lifts_the_threshold_the_same_way_every_time(star, data):
-    """With moonlight's noise and levels fewer showers are left, the same at every run."""
-    target = noise_at(4.0)
-    card = (
-        f"MJStar.UseAddNoise: yes\nMJStar.MAddNoise.Method: 2\nMJStar.MAddNoise.NewNoiseMean: {target.mean_phe}\n"
-        f"MJStar.MAddNoise.NewNoiseRMS: {target.rms_phe}\n"
-        "MJStar.MImgCleanStd.CleanLevel1: 9\nMJStar.MImgCleanStd.CleanLevel2: 4.5\n"
+def test_by_its_command_line(data, tmp_path):
+    words = ["star", "--ind", data[0], f"--out={tmp_path / 'new'}", f"--log={tmp_path / 'logs' / 'star.log'}", "-b"]
+    done = subprocess.run(
+        [sys.executable, "-m", "magicpy_assets.engine", *map(str, words)], capture_output=True, text=True, check=False
     )
-    code, lines = star(f"--ind={data[0]}", card=card)
-    assert code == 0
-    assert any(line.startswith("adding") for line in lines)
-    path = star.out / small_files.data_name(1, level="I")
-    first = star_files.read_events(path)
-    assert star(f"--ind={data[0]}", "-f", card=card)[0] == 0
-    again = star_files.read_events(path)
-    np.testing.assert_array_equal(first["size_phe"], again["size_phe"])
-    dark, _ = expected(data[0], CleaningCuts(9.0, 4.5))
-    assert set(first["size_phe"]) != set(dark[:, 0].astype(np.float32))
-
-
-def test_many_files_by_wildcard_and_pixels_kept_if_asked(star, data, tmp_path):
-    _, charge, time = small_files.showers(30, 5)
-    folder = tmp_path / "many"
-    folder.mkdir()
-    for subrun in (1, 2, 3):
-        small_files.write_data(folder, 1, charge[:, 0], time[:, 0], subrun=subrun)
-    code, lines = star(f"--ind={folder}/*_Y_*.root", "-savecerevt")
-    assert code == 0
-    assert sorted(path.name for path in star.out.iterdir()) == [
-        small_files.data_name(1, subrun, level="I") for subrun in (1, 2, 3)
-    ]
-    events = [star_files.read_events(path) for path in sorted(star.out.iterdir())]
-    np.testing.assert_array_equal(events[0]["size_phe"], events[2]["size_phe"])
-    assert not list(star.out.glob(".*"))
-    assert f"{3 * len(events[0])} events written" in lines[-1]
-
-
-def test_keys_nobody_reads_are_told(star, data):
-    code, lines = star(f"--ind={data[0]}", card="MJStar.MImgCleanStd.CleanLevl1: 7\nMJStar.Other: 1\n")
-    assert code == 0
-    untouched = [line for line in lines if line.startswith("untouched:")]
-    assert len(untouched) == 2
-    assert "CleanLevl1" in untouched[0]
-    assert "CleanLevel1" in untouched[0]
-
-
-@pytest.mark.parametrize(("flag", "near"), [("--idn=x", "--ind"), ("-savecerevnt", "-savecerevt"), ("-mcc", "-mc")])
-def test_an_unknown_flag_is_refused_with_the_nearest(star, flag, near):
-    refused(star(flag), flag.split("=")[0], f"did you mean {near}?", code=2)
-
-
-def test_an_unknown_program_is_refused_with_the_nearest(capsys):
-    assert main(["sta"]) == 2
-    out = capsys.readouterr().out
-    assert out.startswith("ERROR: ")
-    assert "star" in out
-    assert main([]) == 0
-    assert main(["star", "--help"]) == 0
-    assert "--ind" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("card", "words"),
-    [
-        ("MJStar.MImgCleanStd.CleanMethod: Scaled\n", ["CleanMethod", "Absolute"]),
-        ("MJStar.MImgCleanStd.CleanLevel1: many\n", ["CleanLevel1", "not a number"]),
-        ("MJStar.MImgCleanStd.CleanLevel1: nan\n", ["CleanLevel1"]),
-        ("MJStar.MImgCleanStd.CleanLevel1: 500\n", ["CleanLevel1", "between"]),
-        ("MJStar.MImgCleanStd.CleanLevel1: 3\n", ["CleanLevel2 (3.5)", "CleanLevel1 (3)"]),
-        ("MJStar.MImgCleanStd.UseSum: perhaps\n", ["UseSum", "neither yes nor no"]),
-        ("MJStar.UseStarguider: yes\n", ["UseStarguider"]),
-        ("MJStar.UseAddNoise: yes\n", ["NewNoiseMean"]),
-        ("MJStar.UseAddNoise: yes\nMJStar.MAddNoise.Method: 3\n", ["Method", "2"]),
-        (
-            "MJStar.UseAddNoise: yes\nMJStar.MAddNoise.NewNoiseMean: 3\nMJStar.MAddNoise.NewNoiseRMS: 0.5\n",
-            ["above the 0.50 phe asked for", "noise can only be added"],
-        ),
-        ("this is no card\nnor this\n", ["star.rc:1", "star.rc:2"]),
-    ],
-)
-def test_a_wrong_run_card_is_refused(star, data, card, words):
-    refused(star(f"--ind={data[0]}", card=card), *words)
-    assert not list(star.out.glob("*"))
-
-
-def test_a_missing_run_card_or_log_folder_is_told(star, data, tmp_path):
-    refused(star(f"--ind={data[0]}", f"--config={tmp_path}/no.rc"), "no.rc")
-
-
-def test_input_that_is_missing_mixed_or_of_another_kind_is_refused(star, data, simulated, tmp_path):
-    refused(star(), "--ind= is missing")
-    refused(star(f"--ind={tmp_path}/*_Y_*.root"), "no file is named")
-    refused(star(f"--ind={data[0]}", f"--ind={data[1]}"), "M1 and M2")
-    refused(star(f"--ind={data[0]}", "-mc"), "holds data, but -mc was given")
-    wrong = tmp_path / small_files.data_name(1, level="S")
-    wrong.write_bytes(data[0].read_bytes())
-    refused(star(f"--ind={wrong}"), "not a calibrated (_Y_) file")
-    strange = tmp_path / "something.root"
-    strange.write_bytes(data[0].read_bytes())
-    refused(star(f"--ind={strange}"), "something.root")
-    assert not list(star.out.glob("*"))
-
-
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.98])
-def test_a_file_cut_short_is_refused_and_leaves_nothing(star, data, tmp_path, share):
-    cut = tmp_path / data[0].name
-    whole = data[0].read_bytes()
-    cut.write_bytes(whole[: int(share * len(whole))])
-    refused(star(f"--ind={cut}"), str(cut))
-    assert not list(star.out.glob("*"))
-
-
-def test_output_that_is_there_is_kept_without_f(star, data):
-    assert star(f"--ind={data[0]}")[0] == 0
-    path = star.out / small_files.data_name(1, level="I")
-    before = path.read_bytes()
-    refused(star(f"--ind={data[0]}"), "is there already", "-f overwrites it")
-    assert path.read_bytes() == before
-    assert star(f"--ind={data[0]}", "-f")[0] == 0
-
-
-def test_a_night_without_any_image_is_told(star, tmp_path):
-    nothing = np.full((20, N_PIXELS), 1.0, np.float32)
-    path = small_files.write_data(tmp_path, 1, nothing, np.full_like(nothing, 25.0))
-    refused(star(f"--ind={path}"), "no event has an image")
-    assert not list(star.out.glob("*"))
-
-
-def test_the_log_holds_what_is_printed(star, data, tmp_path):
-    code, lines = star(f"--ind={data[0]}", f"--log={tmp_path}/logs/star.log")
-    assert code == 0
-    assert (tmp_path / "logs" / "star.log").read_text().splitlines() == lines
-
-
-def test_as_a_program_of_its_own(data, tmp_path):
-    command = [sys.executable, "-m", "magicpy_assets.engine", "star", f"--ind={data[0]}", f"--out={tmp_path}", "-b"]
-    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), check=False)
     assert done.returncode == 0
     assert done.stderr == ""
-    assert (tmp_path / small_files.data_name(1, level="I")).is_file()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stdout.count("ERROR:") == 1
-    assert done.stderr == ""
+    output = made(tmp_path / "new", data[0])
+    assert f"events written to {output} in" in done.stdout.splitlines()[-1]
+    assert done.stdout.splitlines()[-1].startswith("star finished: ")
+    assert (tmp_path / "logs" / "star.log").read_text() == done.stdout
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [output.name]
+
+
+def test_the_images_are_those_of_the_kernels(data, tmp_path):
+    assert run_star(tmp_path, f"--ind={data[0]}", card(tmp_path, MImgCleanStd__CleanLevel1=7)) == 0
+    table = star.read_events(made(tmp_path, data[0]))
+    with CalibratedFile(data[0]) as file:
+        (chunk,) = file.chunks()
+        bad = file.bad_pixels
+    interpolate_bad(chunk.charge_phe, chunk.time_slices, np.flatnonzero(bad), bad)
+    expected, valid = parametrise(chunk.charge_phe, chunk.time_slices, CleaningCuts(7.0, 3.5))
+    kept = valid & (chunk.event["trigger"] != 8)
+    assert kept.sum() == len(table) > 0.8 * N
+    for i, name in enumerate(PARAMETERS):
+        np.testing.assert_allclose(table[name], expected[kept, i], rtol=1e-6, atol=1e-9, err_msg=name)
+    for name in ("stereo_number", "daq_number", "mjd_day", "milliseconds", "nanoseconds", "time_diff_s"):
+        np.testing.assert_array_equal(table[name], chunk.event[name][kept])
+
+
+SINGLE = {
+    "MHillas": ["fSize", "fLength", "fWidth", "fDelta", "fMeanX", "fMeanY", "fSinDelta", "fCosDelta"],
+    "MHillasExt": ["fM3Long", "fM3Trans", "fAsym"],
+    "MHillasTimeFit": ["fP1Grad", "fP1Const"],
+    "MHillasSrc": ["fAlpha", "fDist", "fCosDeltaAlpha", "fDCA", "fDCADelta"],
+    "MImagePar": [
+        "fNumIslands", "fNumSinglePixels", "fSizeSinglePixels", "fSizeSubIslands", "fSizeMainIsland",
+        "fNumSatPixelsHG", "fNumSatPixelsLG",
+    ],
+    "MNewImagePar": [
+        "fLeakage1", "fLeakage2", "fNumUsedPixels", "fNumCorePixels", "fConc", "fConc1", "fConcCOG", "fConcCore",
+        "fUsedArea", "fCoreArea",
+    ],
+    "MPointingPos": ["fZd", "fAz", "fRa", "fDec", "fDevZd", "fDevAz", "fDevHa", "fDevDec"],
+    "MSrcPosCam": ["fX", "fY"],
+    "MRawEvtHeader": ["fStereoEvtNumber", "fDAQEvtNumber"],
+    "MTriggerPattern": ["fPrescaled"],
+}  # fmt: skip
+OF_DATA = {"MRawEvtHeader": ["fTimeDiff"], "MTime": ["fMjd", "fTime.fMilliSec", "fNanoSec"]}
+OF_MC = {"MMcEvt": ["fEnergy", "fTheta", "fPhi", "fTelescopeTheta", "fPartId", "fCoreX", "fCoreY", "fImpact"]}
+WHOLE = {"fNumIslands": "int16", "fNumUsedPixels": "int16", "fNumCorePixels": "int16", "fStereoEvtNumber": "uint32"}
+
+
+def test_branches_have_the_names_and_types_of_mars(data, simulated, tmp_path):
+    assert run_star(tmp_path, f"--ind={data[0]}") == 0
+    assert run_star(tmp_path, f"--ind={simulated[0]}", "-mc") == 0
+    for path, more in ((data[0], OF_DATA), (simulated[0], OF_MC)):
+        with uproot.open(made(tmp_path, path)) as file:
+            events = file["Events"]
+            names = set(events.keys())
+            for container, members in [*SINGLE.items(), *more.items()]:
+                assert {f"{container}.{member}" for member in members} <= names
+            for member, dtype in WHOLE.items():
+                (name,) = (name for name in names if name.endswith(f".{member}"))
+                assert events[name].array(library="np").dtype == dtype
+            assert events["MHillas.fSize"].array(library="np").dtype == np.float32
+            trees = {key.split(";")[0] for key in file.keys(recursive=False)}
+            assert trees == {"Events", "RunHeaders", "RunTails", "Pedestals"} | (
+                {"Drive"} if path == data[0] else {"OriginalMC"}
+            )
+
+
+def test_the_source_lies_where_the_wobble_puts_it(data, tmp_path):
+    assert run_star(tmp_path, f"--ind={data[0]}") == 0
+    table = star.read_events(made(tmp_path, data[0]))
+    x, y = table["source_x_mm"].to_numpy(), table["source_y_mm"].to_numpy()
+    # The toy run points 0.4 degrees north of the source.
+    np.testing.assert_allclose(np.hypot(x, y), FOCAL_MM * np.tan(np.radians(0.4)), rtol=1e-4)
+    assert table["pointing_dec_deg"].to_numpy() == pytest.approx(small_files.CRAB_DEG[1] + 0.4, abs=1e-9)
+    zd = np.radians(table["pointing_zd_deg"].to_numpy())
+    # South of the pointing by the parallactic angle: sin q = sin(az) cos(latitude) / cos(dec).
+    az, dec = np.radians(table["pointing_az_deg"].to_numpy()), np.radians(small_files.CRAB_DEG[1] + 0.4)
+    cos_q = (np.sin(np.radians(28.761579)) - np.sin(dec) * np.cos(zd)) / (np.cos(dec) * np.sin(zd))
+    np.testing.assert_allclose(x / np.hypot(x, y), -cos_q, atol=5e-3)
+    np.testing.assert_allclose(np.abs(y) / np.hypot(x, y), np.abs(np.sin(az)) * np.cos(np.radians(28.761579)) / np.cos(dec), atol=5e-3)  # fmt: skip  # noqa: E501
+
+
+def test_gamma_rays_point_to_their_source(simulated, tmp_path):
+    assert run_star(tmp_path, f"--ind={simulated[1]}", "-mc") == 0
+    table = star.read_events(made(tmp_path, simulated[1]))
+    distance = np.hypot(table["source_x_mm"], table["source_y_mm"])
+    np.testing.assert_allclose(distance, FOCAL_MM * np.tan(np.radians(0.4)), rtol=2e-3)
+    good = (table["size_phe"] > 300) & (table["leakage1"] < 0.1)
+    assert good.sum() > 10
+    assert np.median(np.abs(table["alpha_deg"][good])) < 5  # 45 if they pointed anywhere
+    with CalibratedFile(simulated[1]) as file:
+        thrown, header = file.original_mc, file.mc_header
+    kept = star.read_original_mc(made(tmp_path, simulated[1]))
+    assert kept.keys() == thrown.keys()
+    np.testing.assert_array_equal(kept["energy_gev"], thrown["energy_gev"])
+    assert star.read_mc_header(made(tmp_path, simulated[1]))["n_showers"] == header["n_showers"] > 0
+
+
+def test_headers_cards_and_pedestal_are_handed_on(data, tmp_path):
+    assert run_star(tmp_path, f"--ind={data[1]}") == 0
+    output = made(tmp_path, data[1])
+    with CalibratedFile(data[1]) as file:
+        assert star.read_header(output) == file.info
+        np.testing.assert_array_equal(star.read_drive(output)["mjd"], file.drive.mjd)
+    assert star.read_header(output).simulated
+    assert star.read_provenance(output) == {"star": "levels 6/3.5 phe", "input": data[1].name}
+    level = star.read_pedestal(output)
+    assert level["mean_phe"] == pytest.approx(small_files.DARK.mean_phe, rel=1e-6)
+    assert level["rms_phe"] == pytest.approx(small_files.DARK.rms_phe, rel=1e-6)
+    assert level["added_rms_phe"] == 0
+
+
+def test_subruns_in_one_go_give_a_file_each(tmp_path):
+    _, charge, time = small_files.showers(20, seed=4)
+    for subrun in (1, 2, 3):
+        small_files.write_data(tmp_path, 1, charge[:, 0], time[:, 0], subrun=subrun)
+    assert run_star(tmp_path / "star", "--ind", tmp_path / "*_M1_*_Y_*.root") == 0
+    names = sorted(path.name for path in (tmp_path / "star").iterdir())
+    assert names == [small_files.data_name(1, subrun, level="I") for subrun in (1, 2, 3)]
+
+
+NOISE = {"UseAddNoise": "yes", "MAddNoise__Method": 2, "MAddNoise__NewNoiseMean": 3.0, "MAddNoise__NewNoiseRMS": 1.6}
+
+
+def test_added_noise_reaches_the_level_asked_for_and_is_the_same_again(data, tmp_path):
+    out, again = tmp_path / "noisy", tmp_path / "again"
+    words = (f"--ind={data[0]}", card(tmp_path, **NOISE), "-savecerevt")
+    assert run_star(out, *words) == 0
+    assert run_star(again, *words) == 0
+    assert run_star(tmp_path, f"--ind={data[0]}", "-savecerevt") == 0
+    first, second, plain = (star.read_events(made(folder, data[0])) for folder in (out, again, tmp_path))
+    assert first.equals(second)
+    assert not first["size_phe"].equals(plain["size_phe"])
+    level = star.read_pedestal(made(out, data[0]))
+    assert level["mean_phe"] + level["added_mean_phe"] == pytest.approx(3.0)
+    assert np.hypot(level["rms_phe"], level["added_rms_phe"]) == pytest.approx(1.6)
+
+    def dim_pixels(folder):
+        with uproot.open(made(folder, data[0])) as file:
+            charge = file["Events"]["MCerPhotEvt.fPixels.fPhot"].array(library="ak").to_numpy()
+            number = file["Events"]["MRawEvtHeader.fStereoEvtNumber"].array(library="np")
+        return charge[np.isin(number, first["stereo_number"]) & np.isin(number, plain["stereo_number"]), :N_PIXELS]
+
+    before, after = dim_pixels(tmp_path), dim_pixels(out)
+    dim, bright = np.abs(before - 2) < 1.0, before > 20
+    added = (after - before)[dim]
+    assert added.mean() == pytest.approx(level["added_mean_phe"], abs=0.05)
+    assert added.std() == pytest.approx(level["added_rms_phe"], rel=0.02)
+    added = (after - before)[bright]
+    assert added.mean() == pytest.approx(0, abs=5 * added.std() / np.sqrt(len(added)))
+
+
+def test_noise_is_not_taken_away(data, tmp_path, capsys):
+    wanted = {**NOISE, "MAddNoise__NewNoiseRMS": 0.5}
+    assert run_star(tmp_path, f"--ind={data[0]}", card(tmp_path, **wanted)) == 1
+    assert "noise can only be added" in one_error(capsys)
+    almost = {**NOISE, "MAddNoise__NewNoiseMean": 1.9, "MAddNoise__NewNoiseRMS": 0.95}
+    assert run_star(tmp_path, f"--ind={data[0]}", card(tmp_path, **almost)) == 0
+    assert star.read_pedestal(made(tmp_path, data[0]))["added_rms_phe"] == 0
+
+
+def one_error(capsys):
+    """The last line that was printed, the only one with an error."""
+    lines = capsys.readouterr().out.splitlines()
+    errors = [line for line in lines if line.startswith("ERROR: star: ")]
+    assert errors == lines[-1:]
+    return errors[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["--ind={folder}/nothing_*.root"], 1, "no file is named"),
+        ([], 1, "--ind= is missing"),
+        (["--ind={m1}", "--ind={m2}"], 1, "mixes files of M1 and M2"),
+        (["--ind={m1}", "--cofnig=x"], 2, "unknown flag --cofnig; did you mean --config?"),
+        (["--ind={m1}", "-z"], 2, "unknown flag -z"),
+        (["--ind={m1}", "--config={folder}/none.rc"], 1, "there is no run card"),
+        (["--ind={m1}", "-mc"], 1, "holds data, but -mc was given"),
+        (["--ind={folder}/note_Y_.root"], 1, "note_Y_.root"),
+        (["--ind={folder}/*_Y_*.root", "--outname=x.root"], 1, "names one file"),
+        (["--ind={m1}", "--log={folder}"], 2, "the log cannot be written"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(data, tmp_path, capsys, words, code, told):
+    (tmp_path / "note_Y_.root").write_text("not a file of events")
+    (tmp_path / "some_Y_.root").write_text("neither")
+    words = [word.format(folder=tmp_path, m1=data[0], m2=data[1]) for word in words]
+    assert run_star(tmp_path / "out", *words) == code
+    assert told in one_error(capsys)
+    assert not list((tmp_path / "out").glob("*.root"))
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"MImgCleanStd__CleanMethod": "Scaled"}, "it can be Absolute"),
+        ({"MImgCleanStd__CleanLevel1": "six"}, "not a number"),
+        ({"MImgCleanStd__CleanLevel1": -6}, "must lie between"),
+        ({"MImgCleanStd__CleanLevel1": 3, "MImgCleanStd__CleanLevel2": 5}, "is above"),
+        ({"UseAddNoise": "perhaps"}, "neither yes nor no"),
+        ({"UseAddNoise": "yes"}, "needs MJStar.MAddNoise.NewNoiseMean"),
+        ({**NOISE, "MAddNoise__Method": 1}, "it can be 2"),
+        ({"UseStarguider": "yes"}, "no starguider"),
+    ],
+)
+def test_bad_values_of_the_card_are_refused(data, tmp_path, capsys, values, told):
+    assert run_star(tmp_path / "out", f"--ind={data[0]}", card(tmp_path, **values)) == 1
+    assert told in one_error(capsys)
+
+
+def test_keys_that_nobody_knows_are_told(data, tmp_path, capsys):
+    values = {"MImgCleanStd__CleanLevl1": 9, "MAddNoise__NewNoiseRMS": 2, "UseStarguider": "no"}
+    assert run_star(tmp_path, f"--ind={data[0]}", card(tmp_path, **values)) == 0
+    untouched = [line for line in capsys.readouterr().out.splitlines() if line.startswith("untouched")]
+    assert len(untouched) == 1
+    assert "did you mean MJStar.MImgCleanStd.CleanLevel1?" in untouched[0]
+
+
+def test_output_is_only_overwritten_if_asked(data, tmp_path, capsys):
+    output = made(tmp_path, data[0])
+    output.write_text("precious")
+    assert run_star(tmp_path, f"--ind={data[0]}") == 1
+    assert "-f overwrites it" in one_error(capsys)
+    assert output.read_text() == "precious"
+    assert run_star(tmp_path, f"--ind={data[0]}", "-f") == 0
+    assert len(star.read_events(output)) > 0
+
+
+def test_all_faults_are_told_before_anything_is_made(data, tmp_path, capsys):
+    (tmp_path / small_files.data_name(1, subrun=2)).write_bytes(b"root but not whole")
+    (tmp_path / small_files.data_name(1, subrun=3)).write_bytes(b"")
+    words = [f"--ind={data[0]}", f"--ind={data[1]}", f"--ind={tmp_path}/*_Y_*"]
+    assert run_star(tmp_path / "out", *words) == 1
+    error = one_error(capsys)
+    for told in ("not a whole ROOT file", "is empty", "mixes files"):
+        assert told in error
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.95])
+def test_a_truncated_file_leaves_nothing_behind(data, tmp_path, capsys, share):
+    path = tmp_path / data[0].name
+    path.write_bytes(data[0].read_bytes()[: int(share * data[0].stat().st_size)])
+    assert run_star(tmp_path / "out", f"--ind={path}") == 1
+    assert path.name in one_error(capsys)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_damaged_basket_is_an_error_and_leaves_nothing_behind(data, tmp_path, capsys):
+    with uproot.open(data[0]) as file:
+        begin = int(file["Events"]["MCerPhotEvt.fPixels.fPhot"].member("fBasketSeek")[0])
+    content = bytearray(data[0].read_bytes())
+    content[begin + 60 : begin + 260] = bytes(200)
+    path = tmp_path / data[0].name
+    path.write_bytes(content)
+    assert run_star(tmp_path / "out", f"--ind={path}") == 1
+    assert "cannot be read" in one_error(capsys)
+    assert not list((tmp_path / "out").glob("*.root"))
+
+
+def test_a_file_without_showers_has_no_output(tmp_path, capsys):
+    empty = np.zeros((4, N_PIXELS), np.float32)
+    path = small_files.write_data(tmp_path, 1, empty, empty)
+    assert run_star(tmp_path / "out", f"--ind={path}") == 1
+    assert "no event has an image" in one_error(capsys)
+    assert not list((tmp_path / "out").glob("*.root"))
+
+
+def foreign(source, target, *, without=(), pieces=(7,), compression=None, cycles=False, moved=()):
+    """Write a calibrated file anew as others would: their compression, baskets, branch paths, leaving trees out."""
+    with uproot.open(source) as old, uproot.recreate(target, compression=compression or uproot.ZLIB(1)) as new:
+        for tree in {key.split(";")[0] for key in old.keys(recursive=False)} - set(without):
+            arrays = old[tree].arrays(library="ak")
+            fields = [f for f in arrays.fields if "[" not in f and not (f[0] == "n" and f[1:] in arrays.fields)]
+            columns = {f: arrays[f] for f in fields if f not in without}
+            if tree == "Events":
+                columns |= {"MExtra.fNumber": np.arange(len(arrays))}
+                columns = {(f"{f.split('.')[0]}./{f}" if f in moved else f): v for f, v in columns.items()}
+            types = {f: v.dtype if isinstance(v, np.ndarray) else v.type.content for f, v in columns.items()}
+            states = [0.5, 1.0] if cycles and tree == "Events" else [1.0]
+            for state in states:  # an autosaved state of the tree, then the whole
+                new.mktree(tree, types)
+                end = int(state * len(arrays))
+                edges = np.arange(0, end + pieces[0], pieces[0]).clip(max=end) if tree == "Events" else [0, end]
+                for begin, stop in pairwise(edges):
+                    if stop > begin:
+                        new[tree].extend({f: v[begin:stop] for f, v in columns.items()})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"pieces": (1000,), "compression": uproot.LZ4(4)},
+        {"without": ("Pedestals", "Trigger", "L3T", "Laser", "RunTails")},
+        {"cycles": True},
+        {"moved": ("MCerPhotEvt.fPixels.fPhot", "MTime.fMjd", "MMcEvt.fEnergy")},
+    ],
+    ids=["zlib, small baskets", "lz4, one basket", "optional trees missing", "cycles", "below object branches"],
+)
+@pytest.mark.parametrize("kind", ["data", "simulated"])
+def test_files_of_others_give_the_same_images(request, tmp_path, monkeypatch, kind, options):
+    source = request.getfixturevalue(kind)[0]
+    (tmp_path / "foreign").mkdir()
+    target = tmp_path / "foreign" / source.name
+    foreign(source, target, **options)
+    assert run_star(tmp_path, f"--ind={source}") == 0
+    assert run_star(tmp_path / "foreign", f"--ind={target}") == 0
+    ours, theirs = star.read_events(made(tmp_path, source)), star.read_events(made(tmp_path / "foreign", target))
+    if kind == "data":
+        # The other writer left out the headers with brackets, but the position of the source is there.
+        np.testing.assert_allclose(theirs["source_x_mm"], ours["source_x_mm"], rtol=1e-6)
+    if "Pedestals" in options.get("without", ()) and kind == "data":
+        assert len(theirs) > 0  # hot pixels are judged by five pedestal events here, so images may differ
+    else:
+        assert theirs.equals(ours)
+
+
+def test_the_size_of_pieces_does_not_matter(data, tmp_path, monkeypatch):
+    """Noise is drawn event by event, so that how a file was cut into baskets does not change what is added."""
+    (tmp_path / "foreign").mkdir()
+    target = tmp_path / "foreign" / data[0].name
+    foreign(data[0], target, pieces=(9,))
+    config = card(tmp_path, **NOISE)
+    chunks = program.CalibratedFile.chunks
+    monkeypatch.setattr(program.CalibratedFile, "chunks", lambda self: chunks(self, 10))
+    assert run_star(tmp_path / "foreign", f"--ind={target}", config) == 0
+    monkeypatch.undo()
+    assert run_star(tmp_path, f"--ind={data[0]}", config) == 0
+    assert star.read_events(made(tmp_path / "foreign", target)).equals(star.read_events(made(tmp_path, data[0])))
+
+
+def test_simulated_files_without_the_telescopes_angles_use_the_pointing(simulated, tmp_path):
+    (tmp_path / "foreign").mkdir()
+    target = tmp_path / "foreign" / simulated[0].name
+    foreign(simulated[0], target, without=("MMcEvt.fTelescopeTheta", "MMcEvt.fTelescopePhi"))
+    assert run_star(tmp_path, f"--ind={simulated[0]}") == 0
+    assert run_star(tmp_path / "foreign", f"--ind={target}") == 0
+    ours, theirs = star.read_events(made(tmp_path, simulated[0])), star.read_events(made(tmp_path / "foreign", target))
+    for name in ("pointing_zd_deg", "source_x_mm", "source_y_mm"):
+        np.testing.assert_allclose(theirs[name], ours[name], atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("without", "told"),
+    [
+        (("Drive",), "no drive report"),
+        (("MTime.fMjd",), "no branch MTime.fMjd"),
+        (("RunHeaders",), "no tree RunHeaders"),
+        (("MArrivalTime.fData",), "no branch MArrivalTime.fData"),
+    ],
+)
+def test_what_cannot_be_done_without_is_named(data, tmp_path, capsys, without, told):
+    target = tmp_path / data[0].name
+    foreign(data[0], target, without=without)
+    assert run_star(tmp_path / "out", f"--ind={target}") == 1
+    assert told in one_error(capsys)
+    assert not list((tmp_path / "out").glob("*.root"))
+
+
+def test_a_file_with_any_name_is_taken_with_a_name_for_its_output(data, tmp_path):
+    path = tmp_path / "whatever.root"
+    path.write_bytes(data[1].read_bytes())
+    assert run_star(tmp_path / "out", f"--ind={path}", "--outname=mine.root") == 0
+    assert len(star.read_events(tmp_path / "out" / "mine.root")) > 0

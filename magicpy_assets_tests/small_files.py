@@ -133,3 +133,14 @@ def write_mc_pair(folder, n=200, seed=2):
             mc_header=montecarlo._header(MC_PAIR, 1000),
         )
     return tuple(paths)
+
+
+def refused(result, *words, code=1):
+    """Ask of code and lines of a program for one line of error that holds some words."""
+    found, lines = result
+    errors = [line for line in lines if line.startswith("ERROR:")]
+    assert found == code
+    assert len(errors) == 1
+    assert not [line for line in lines if "Traceback" in line]
+    for word in words:
+        assert word in errors[0]

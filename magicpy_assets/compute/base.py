@@ -160,19 +160,22 @@ def _spawn(command: Command, log: _Stamped) -> int:
         returncode = child.wait(command.timeout_s)
     except subprocess.TimeoutExpired:
         _stop(child)
-        log.write(f"stopped after {command.timeout_s:g} s\n")
         returncode = TIMED_OUT
     except BaseException:
         _stop(child)
         raise
     reader.join(_GRACE_S)
+    if returncode == TIMED_OUT and command.timeout_s is not None:
+        log.write(f"stopped after {command.timeout_s:g} s\n")
     return returncode
 
 
 def _copy(source: IO[str], log: _Stamped) -> None:
-    for line in source:
-        log.write(line)
-    log.flush()
+    # The log is closed before the source where a program leaves children behind that go on talking.
+    with source, contextlib.suppress(ValueError):
+        for line in source:
+            log.write(line)
+        log.flush()
 
 
 def _stop(child: subprocess.Popen[str]) -> None:

@@ -1,4 +1,4 @@
-"""This machine: a pool of worker processes that lives through the death of one of them.
+"""This machine: worker processes, of which one may die without harm to the others.
 
 Workers are started afresh, not forked, so that threads and compiled kernels of the parent cannot hurt them, and each
 keeps to one thread.
@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
@@ -33,83 +33,81 @@ def _become_worker() -> None:
 
 
 class LocalExecutor(Executor):
-    """A process pool. What was running when a worker died is tried once more, one at a time, in a fresh pool.
+    """Worker processes, each a pool of its own that a thread here looks after.
 
-    A piece of work that kills its worker twice fails with a `ProgramError`; the others end as if nothing had happened.
+    In a common pool the death of one worker ends the work of all. Here it is known whose work it was: that is tried
+    once more in a fresh worker, then fails with a `ProgramError`, and nobody else takes notice.
     """
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
-        self._lock = threading.RLock()
-        self._pool: ProcessPoolExecutor | None = None
-        self._closed = False
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="worker")
+        self._mine = threading.local()
+        self._lock = threading.Lock()
+        self._open: set[ProcessPoolExecutor] = set()
+        self._cancelled = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a function in a worker."""
-        outer: Future[Any] = Future()
-        self._try(outer, fn, args, kwargs, _ATTEMPTS)
-        return outer
+        return self._threads.submit(self._run, fn, args, kwargs)
 
-    def _try(self, outer: Future[Any], fn: Callable[..., Any], args: Any, kwargs: Any, attempts: int) -> None:
-        with self._lock:
-            if self._closed:
-                outer.cancel()
-                return
-            pool = self._open()
+    def _run(self, fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Run a function in the worker of this thread, and wait for it."""
+        for _ in range(_ATTEMPTS):
             try:
-                inner = pool.submit(fn, *args, **kwargs)
-            except BrokenProcessPool:
-                self._pool = None
-                inner = self._open().submit(fn, *args, **kwargs)
-                pool = self._open()
+                return self._start(fn, args, kwargs).result()
+            except BaseException as error:
+                if self._cancelled:
+                    raise CancelledError from error
+                if not isinstance(error, BrokenProcessPool):
+                    raise
+                with self._lock:
+                    self._forget()
+        raise ProgramError(
+            "a worker process was killed twice on the same work",
+            hint="most likely memory ran out: use fewer workers (compute.workers)",
+            permanent=False,
+        )
 
-        def finished(done: Future[Any]) -> None:
-            if done.cancelled():
-                outer.cancel()
-                return
-            error = done.exception()
-            if isinstance(error, BrokenProcessPool):
-                self._replace(pool)
-                if attempts > 1:
-                    self._try(outer, fn, args, kwargs, attempts - 1)
-                    return
-                error = ProgramError(
-                    "a worker process was killed twice on the same work",
-                    hint="most likely memory ran out: use fewer workers (compute.workers)",
-                    permanent=False,
-                )
-            if error is not None:
-                outer.set_exception(error)
-            else:
-                outer.set_result(done.result())
-
-        inner.add_done_callback(finished)
-
-    def _open(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_become_worker)
-        return self._pool
-
-    def _replace(self, broken: ProcessPoolExecutor) -> None:
+    def _start(self, fn: Callable[..., Any], args: Any, kwargs: Any) -> Future[Any]:
+        # Under the lock, so that no worker starts after all have been killed.
         with self._lock:
-            if self._pool is broken:
-                self._pool = None
+            if self._cancelled:
+                raise CancelledError
+            try:
+                return self._worker().submit(fn, *args, **kwargs)
+            except BrokenProcessPool:  # it was killed while it had nothing to do
+                self._forget()
+                return self._worker().submit(fn, *args, **kwargs)
+
+    def _worker(self) -> ProcessPoolExecutor:
+        found: ProcessPoolExecutor | None = getattr(self._mine, "worker", None)
+        if found is None:
+            context = multiprocessing.get_context("spawn")
+            found = self._mine.worker = ProcessPoolExecutor(1, mp_context=context, initializer=_become_worker)
+            self._open.add(found)
+        return found
+
+    def _forget(self) -> None:
+        self._open.discard(self._mine.worker)
+        self._mine.worker = None
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Stop: with `cancel_futures` the workers are killed, else they finish first."""
-        with self._lock:
-            self._closed = True
-            pool, self._pool = self._pool, None
-        if pool is None:
-            return
         if cancel_futures:
-            kill(pool)
-        pool.shutdown(wait=wait, cancel_futures=cancel_futures)
+            with self._lock:
+                self._cancelled = True
+                for worker in self._open:
+                    kill(worker)
+        self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)
+        if wait:
+            for worker in self._open:
+                worker.shutdown()
+            self._open.clear()
 
 
 def kill(pool: ProcessPoolExecutor) -> None:
-    """Kill the workers of a pool and whatever they started."""
+    """End the workers of a pool and whatever they started."""
     for process in list((getattr(pool, "_processes", None) or {}).values()):
         with contextlib.suppress(ProcessLookupError, AttributeError, OSError):
             os.kill(process.pid, signal.SIGTERM)

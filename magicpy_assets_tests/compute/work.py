@@ -1,0 +1,62 @@
+"""Pieces of work for worker processes: functions that a fresh process can import."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def note(file: Path, word: str) -> None:
+    with file.open("a") as notes:
+        notes.write(f"{word} {os.getpid()}\n")
+
+
+def die(file: Path) -> None:
+    """Be killed as by the memory guard of the kernel."""
+    note(file, "died")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_once(file: Path) -> str:
+    if not file.exists():
+        die(file)
+    return "done"
+
+
+def slow_square(number: int, file: Path) -> int:
+    note(file, "began")
+    time.sleep(0.3)
+    return number * number
+
+
+def fail() -> None:
+    raise KeyError("wrong")
+
+
+def threads() -> tuple[str | None, ...]:
+    return tuple(os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"))
+
+
+def ignores_interrupts() -> bool:
+    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+def run_for_ever(file: Path) -> None:
+    """Start a program that never ends, the way `execute` does, and say which."""
+    from magicpy_assets.compute.base import Command, execute
+
+    code = f"import os, time; open({str(file)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    execute(Command((sys.executable, "-c", code), file.with_suffix(".log")))
+
+
+def is_alive(pid: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(state.strip()) and not state.startswith("Z")

@@ -97,9 +97,19 @@ class Installation:
         program = self._program("star")
         if program is None:
             return "MARS of unknown version"
-        told = subprocess.run(
-            [program, "-h"], capture_output=True, text=True, timeout=30, env=self.environment(), check=False
-        )
+        try:
+            told = subprocess.run(
+                [program, "-h"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=30,
+                env=self.environment(),
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return "MARS of unknown version"
         match = re.search(r"V\d+-\d+(?:-\d+)?", told.stdout + told.stderr)
         return f"MARS {match[0]}" if match else "MARS of unknown version"
 

@@ -69,6 +69,7 @@ class Program:
         self.out = Path(out)
         self.values: dict[str, Any] = {}
         self.outcome: Outcome | None = None
+        self.accepted = False
 
     # Parameters
 
@@ -232,8 +233,13 @@ class Program:
         self.check()
         place = Path(log) if log else self.out / ".logs" / f"{self.name}.log"
         command = installation.command_for(self, log=place) if installation else self.embedded_command(place)
-        self.outcome = execute(command)
+        before = {path: _stamp(path) for path in self.outputs}
+        self.accepted, self.outcome = False, execute(command)
         self.accept(self.outcome)
+        kept = [path.name for path, stamp in before.items() if stamp and stamp == _stamp(path)]
+        if kept:
+            raise ProgramError(f"{self.name} has not made {kept[0]}: it is of an earlier run", log_path=place)
+        self.accepted = True
         return self
 
     @property
@@ -247,7 +253,7 @@ class Program:
             return {"program": self.name, "state": "not run"}
         return {
             "program": self.name,
-            "state": "failed" if self.outcome.returncode else "done",
+            "state": "done" if self.accepted else "failed",
             "returncode": self.outcome.returncode,
             "seconds": round(self.outcome.duration_s, 2),
             "outputs": [str(path) for path in self.outputs if path.exists()],
@@ -270,6 +276,11 @@ def expanded(files: PathLike | Iterable[PathLike]) -> list[Path]:
         wild = any(sign in text for sign in "*?[")
         found += [Path(match) for match in sorted(glob.glob(text))] if wild else [Path(text)]  # noqa: PTH207
     return list(dict.fromkeys(found))
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from an older one of its name; None without a file."""
+    return (path.stat().st_ino, path.stat().st_mtime_ns) if path.exists() else None
 
 
 def _fits(value: Any, wanted: type) -> bool:

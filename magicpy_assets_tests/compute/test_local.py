@@ -36,6 +36,11 @@ def test_workers_return_and_raise_as_a_call_would(pool):
     assert pool.submit(work.ignores_interrupts).result()
 
 
+def test_workers_work_at_the_same_time(pool, tmp_path):
+    a, b = tmp_path / "a", tmp_path / "b"
+    assert list(pool.map(work.meet, [a, b], [b, a])) == [True, True]
+
+
 def test_work_that_kills_its_worker_fails_alone(pool, tmp_path):
     deaths, notes = tmp_path / "deaths", tmp_path / "notes"
     killer = pool.submit(work.die, deaths)

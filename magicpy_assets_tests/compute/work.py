@@ -37,6 +37,16 @@ def slow_square(number: int, file: Path) -> int:
     return number * number
 
 
+def meet(mine: Path, other: Path) -> bool:
+    """Tell whether another piece of work runs at the same time: both wait for each other."""
+    mine.touch()
+    for _ in range(1500):
+        if other.exists():
+            return True
+        time.sleep(0.01)
+    return False
+
+
 def fail() -> None:
     raise KeyError("wrong")
 

@@ -23,7 +23,8 @@ from magicpy_assets.engine.star_pointing import Track, mc_pointing
 from magicpy_assets.formats.calibrated import CalibratedFile, Drive, EventChunk, RunInfo
 from magicpy_assets.formats.runcard import Runcard
 from magicpy_assets.formats.star import write_star
-from magicpy_assets.science.cleaning import CleaningCuts, hot_pixels, interpolate_bad
+from magicpy_assets.science.bad_pixels import hot_pixels, interpolate_bad
+from magicpy_assets.science.cleaning import CleaningCuts
 from magicpy_assets.science.hillas import PARAMETERS, parametrise, source_parameters
 from magicpy_assets.science.noise import add_noise
 from magicpy_assets.store.records import pending

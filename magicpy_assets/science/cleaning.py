@@ -2,7 +2,7 @@
 
 Two levels as in MARS: core pixels, found by their own charge or by the summed charge of compact groups of two, three
 and four pixels that arrive together, then boundary pixels beside them. Written after the public description of the
-same steps in magic-cta-pipe. Bad pixels are dealt with here, too, since cleaning is what they would spoil.
+same steps in magic-cta-pipe.
 """
 
 from __future__ import annotations
@@ -32,10 +32,6 @@ MAX_TIME_OFF = 4.5
 """Largest distance in time (slices) of a core pixel from the brightest island; twice that for bright pixels."""
 MAX_TIME_DIFF = 1.5
 """Largest distance in time (slices) of a boundary pixel from a core pixel beside it."""
-GOOD_NEIGHBOURS = 3
-"""How many good neighbours a bad pixel needs to be filled from them."""
-NO_TIME = -1e6
-"""Arrival time (slices) of a pixel without signal: in coincidence with nothing."""
 _ROUNDING = 1 - 1e-6
 
 
@@ -75,72 +71,112 @@ def _starts(groups: Indices) -> NDArray[np.int64]:
 
 PAIRS, TRIPLES, QUADS = _groups()
 _TRIPLE_STARTS, _QUAD_STARTS = _starts(TRIPLES), _starts(QUADS)
-_IN_ORDER = np.sort(NEIGHBOURS, axis=1)
 
 
 @njit(cache=True)
-def _together(charge: Floats, time: Floats, group: Indices, level: float, clip: float, window: float) -> bool:
+def _together(charge: Floats, time: Floats, groups: Indices, g: int, level: float, clip: float, window: float) -> bool:
     """Tell whether the clipped charges of a group exceed the level per pixel and all arrive near their mean time."""
+    size = groups.shape[1]
     total = moment = 0.0
-    for i in group:
+    for n in range(size):
+        i = groups[g, n]
         q = min(float(charge[i]), clip)
         total += q
         moment += q * time[i]
-    if not total > level * len(group):  # so put that what is not a number makes no group
+    if not total > level * size:
         return False
     mean = moment / total
-    for i in group:  # noqa: SIM110 - numba knows no generators
-        if not abs(time[i] - mean) < window:
+    for n in range(size):  # noqa: SIM110 - numba knows no generators
+        if not abs(time[groups[g, n]] - mean) < window:
             return False
     return True
 
 
 @njit(cache=True)
-def _add_pairs(charge: Floats, time: Floats, level1: float, core: Mask) -> None:
+def _listed(mask: Mask, pixels: Indices) -> int:
+    """List the pixels of a mask in the order of their numbers; returns how many."""
+    n = 0
+    for i in range(N_PIXELS):
+        if mask[i]:
+            pixels[n] = i
+            n += 1
+    return n
+
+
+@njit(cache=True)
+def _listed_above(charge: Floats, level: float, pixels: Indices) -> int:
+    """List the pixels above a level in the order of their numbers; returns how many."""
+    n = 0
+    for i in range(N_PIXELS):
+        if charge[i] > level:
+            pixels[n] = i
+            n += 1
+    return n
+
+
+@njit(cache=True)
+def _add_pairs(charge: Floats, time: Floats, level1: float, seeds: Indices, core: Mask) -> None:
     """Mark the pixels of pairs; one of a pair must exceed the level itself."""
     level = SUM_FACTORS[0] * level1
-    pair = np.empty(2, np.int16)
-    for i in range(N_PIXELS):
+    clip = SUM_CLIPS[0] * level
+    for i in seeds:
         if not charge[i] > level:
             continue
+        q = min(float(charge[i]), clip)
         for j in NEIGHBOURS[i]:
-            if j < 0:
+            if j < 0 or (core[i] and core[j]):
                 continue
-            pair[0], pair[1] = min(i, j), max(i, j)
-            if _together(charge, time, pair, level, SUM_CLIPS[0] * level, SUM_WINDOWS[0]):
+            other = min(float(charge[j]), clip)
+            if not q + other > 2 * level:  # so put that what is not a number makes no pair
+                continue
+            mean = (q * time[i] + other * time[j]) / (q + other)
+            if abs(time[i] - mean) < SUM_WINDOWS[0] and abs(time[j] - mean) < SUM_WINDOWS[0]:
                 core[i] = core[j] = True
 
 
 @njit(cache=True)
-def _add_groups(
-    charge: Floats, time: Floats, level1: float, groups: Indices, starts: NDArray[np.int64], core: Mask
-) -> None:
-    """Mark the pixels of groups of three or four.
+def _least(size: int, level1: float) -> float:
+    """Return what each pixel of a group of three or four must hold, if all others are clipped."""
+    clipped = (size - 1) * SUM_CLIPS[size - 2]
+    return (size - clipped) * SUM_FACTORS[size - 2] * level1 * _ROUNDING
 
-    With all others clipped, a pixel of a group must itself hold what is then missing, so most groups need no look.
-    """
+
+@njit(cache=True)
+def _add_groups(
+    charge: Floats,
+    time: Floats,
+    level1: float,
+    seeds: Indices,
+    groups: Indices,
+    starts: NDArray[np.int64],
+    core: Mask,
+) -> None:
+    """Mark the pixels of groups of three or four; most groups have a pixel with too little and need no closer look."""
     size = groups.shape[1]
     level = SUM_FACTORS[size - 2] * level1
-    clip = SUM_CLIPS[size - 2] * level
-    least = (size * level - (size - 1) * clip) * _ROUNDING
-    for i in range(N_PIXELS):
-        if charge[i] < least:
+    least = _least(size, level1)
+    for i in seeds:
+        if not charge[i] > least:
             continue
         for g in range(starts[i], starts[i + 1]):
-            if charge[groups[g, 1]] < least or charge[groups[g, size - 1]] < least:
+            if not (charge[groups[g, 1]] > least and charge[groups[g, size - 1]] > least):
                 continue
-            if _together(charge, time, groups[g], level, clip, SUM_WINDOWS[size - 2]):
+            if _together(charge, time, groups, g, level, SUM_CLIPS[size - 2] * level, SUM_WINDOWS[size - 2]):
                 for n in range(size):
                     core[groups[g, n]] = True
 
 
 @njit(cache=True)
-def label_islands(used: Mask, label: Indices, stack: Indices) -> int:
-    """Number the islands of a mask from 1 in the order of their first pixels; 0 outside. Returns how many."""
-    label[:] = 0
+def label_islands(pixels: Indices, used: Mask, label: Indices, stack: Indices) -> int:
+    """Number the islands of a mask from 1, in the order of their first pixels; returns how many.
+
+    `pixels` lists the pixels of the mask; labels of others are left as they are. `stack` is room to work in.
+    """
+    for i in pixels:
+        label[i] = 0
     count = 0
-    for first in range(N_PIXELS):
-        if not used[first] or label[first]:
+    for first in pixels:
+        if label[first]:
             continue
         count += 1
         label[first] = count
@@ -157,39 +193,36 @@ def label_islands(used: Mask, label: Indices, stack: Indices) -> int:
 
 
 @njit(cache=True)
-def _drop_late(charge: Floats, time: Floats, level1: float, core: Mask, label: Indices, stack: Indices) -> None:
+def _drop_late(
+    charge: Floats, time: Floats, level1: float, pixels: Indices, core: Mask, label: Indices, stack: Indices
+) -> None:
     """Drop core pixels that arrive away from the brightest island, whose time is weighted with squared charges."""
-    islands = label_islands(core, label, stack)
-    size, weight, moment = np.zeros(islands + 1), np.zeros(islands + 1), np.zeros(islands + 1)
-    for i in range(N_PIXELS):
-        if core[i]:
-            q = float(charge[i])
-            size[label[i]] += q
-            weight[label[i]] += q * q
-            moment[label[i]] += q * q * time[i]
-    brightest = 1
-    for n in range(2, islands + 1):
-        if size[n] > size[brightest]:
-            brightest = n
-    mean = moment[brightest] / weight[brightest]
-    for i in range(N_PIXELS):
-        if core[i]:
-            off = abs(time[i] - mean)
-            bright = charge[i] > 2 * level1
-            faint = charge[i] < 2 * level1
-            if (bright and off > 2 * MAX_TIME_OFF) or (faint and off > MAX_TIME_OFF):
-                core[i] = False
+    islands = label_islands(pixels, core, label, stack)
+    size = np.zeros(islands + 1)
+    for i in pixels:
+        size[label[i]] += charge[i]
+    brightest = 1 + np.argmax(size[1:])
+    weight = moment = 0.0
+    for i in pixels:
+        if label[i] == brightest:
+            weight += float(charge[i]) ** 2
+            moment += float(charge[i]) ** 2 * time[i]
+    mean = moment / weight
+    for i in pixels:
+        off = abs(time[i] - mean)
+        bright = charge[i] > 2 * level1
+        faint = charge[i] < 2 * level1
+        if (bright and off > 2 * MAX_TIME_OFF) or (faint and off > MAX_TIME_OFF):
+            core[i] = False
 
 
 @njit(cache=True)
-def _drop_lonely(charge: Floats, core: Mask, lonely: Indices) -> tuple[int, float]:
+def _drop_lonely(charge: Floats, pixels: Indices, core: Mask, lonely: Indices) -> tuple[int, float]:
     """Drop core pixels without a core pixel beside them, all at once; returns how many and their charge."""
     n = 0
     size = 0.0
-    for i in range(N_PIXELS):
-        if not core[i]:
-            continue
-        alone = True
+    for i in pixels:
+        alone = core[i]
         for j in NEIGHBOURS[i]:
             if j >= 0 and core[j]:
                 alone = False
@@ -210,103 +243,48 @@ def clean_into(
     cuts: tuple[float, float, bool, bool],
     core: Mask,
     used: Mask,
+    pixels: Indices,
     label: Indices,
     stack: Indices,
 ) -> tuple[int, int, float]:
-    """Clean one image: fill the masks of core and of all used pixels.
+    """Clean one image: fill the masks of core and of all used pixels, and list the used ones in order.
 
-    Returns the number of core pixels, and number and charge of those dropped for having no core pixel beside them.
-    `label` and `stack` (1039, int16) are room to work in.
+    Returns the number of used pixels, and number and charge of the core pixels dropped for having no other beside
+    them. `label` and `stack` (1039, int16) are room to work in.
     """
     level1, level2, use_sum, use_time = cuts
+    core[:] = False
     if use_sum:
-        core[:] = False
-        _add_pairs(charge, time, level1, core)
-        _add_groups(charge, time, level1, TRIPLES, _TRIPLE_STARTS, core)
-        _add_groups(charge, time, level1, QUADS, _QUAD_STARTS, core)
+        n = _listed_above(charge, _least(4, level1), pixels)
+        seeds = pixels[:n]
+        _add_pairs(charge, time, level1, seeds, core)
+        _add_groups(charge, time, level1, seeds, TRIPLES, _TRIPLE_STARTS, core)
+        _add_groups(charge, time, level1, seeds, QUADS, _QUAD_STARTS, core)
+        n = _listed(core, pixels)
     else:
-        for i in range(N_PIXELS):
-            core[i] = charge[i] > level1
-    if use_time and core.any():
-        _drop_late(charge, time, level1, core, label, stack)
-    n_lonely, size_lonely = _drop_lonely(charge, core, stack)
+        n = _listed_above(charge, level1, pixels)
+        for i in pixels[:n]:
+            core[i] = True
+    if use_time and n > 0:
+        _drop_late(charge, time, level1, pixels[:n], core, label, stack)
+    n_lonely, size_lonely = _drop_lonely(charge, pixels[:n], core, stack)
     used[:] = core
-    n_core = 0
-    for i in range(N_PIXELS):
+    for i in pixels[:n]:
         if not core[i]:
             continue
-        n_core += 1
         for j in NEIGHBOURS[i]:
             if j < 0 or used[j] or not charge[j] > level2:
                 continue
             if not use_time or abs(time[i] - time[j]) < MAX_TIME_DIFF:
                 used[j] = True
-    return n_core, n_lonely, size_lonely
+    return _listed(used, pixels), n_lonely, size_lonely
 
 
 def clean(charge_phe: Floats, time_slices: Floats, cuts: CleaningCuts) -> tuple[Mask, Mask]:
     """Clean images (n, 1039); returns the masks of core pixels and of all pixels kept."""
     core = np.zeros(charge_phe.shape, dtype=np.bool_)
     used = np.zeros(charge_phe.shape, dtype=np.bool_)
-    label, stack = np.empty(N_PIXELS, np.int16), np.empty(N_PIXELS, np.int16)
+    pixels, label, stack = np.empty((3, N_PIXELS), np.int16)
     for i in range(len(charge_phe)):
-        clean_into(charge_phe[i], time_slices[i], cuts.numbers, core[i], used[i], label, stack)
+        clean_into(charge_phe[i], time_slices[i], cuts.numbers, core[i], used[i], pixels, label, stack)
     return core, used
-
-
-@njit(cache=True)
-def _closest_pair_mean(times: Floats) -> float:
-    """Return the mean of the two times that lie closest together; of equally close pairs, of the first."""
-    mean, least = 0.0, np.inf
-    for j in range(1, len(times)):
-        for k in range(j):
-            difference = abs(times[j] - times[k])
-            if difference < least:
-                least = difference
-                mean = 0.5 * (times[j] + times[k])
-    return mean
-
-
-@njit(cache=True)
-def interpolate_bad(charge: Floats, time: Floats, bad: NDArray[np.int64], is_bad: Mask) -> None:
-    """Fill bad pixels of images (n, 1039), in place, from their good neighbours; three are needed.
-
-    The charge becomes the mean of theirs, the time that of the two of them that arrive closest together. A pixel with
-    fewer good neighbours is emptied: no charge, and a time that is in coincidence with nothing.
-    """
-    near = np.empty((len(bad), 6), np.int64)
-    good = np.zeros(len(bad), np.int64)
-    for b in range(len(bad)):
-        for j in _IN_ORDER[bad[b]]:
-            if j >= 0 and not is_bad[j]:
-                near[b, good[b]] = j
-                good[b] += 1
-    times = np.empty(6, np.float32)
-    for event in range(charge.shape[0]):
-        for b in range(len(bad)):
-            if good[b] < GOOD_NEIGHBOURS:
-                charge[event, bad[b]], time[event, bad[b]] = 0.0, NO_TIME
-                continue
-            total = 0.0
-            for n in range(good[b]):
-                total += charge[event, near[b, n]]
-                times[n] = time[event, near[b, n]]
-            charge[event, bad[b]] = total / good[b]
-            time[event, bad[b]] = _closest_pair_mean(times[: good[b]])
-
-
-def hot_pixels(rms_phe: Floats) -> Mask:
-    """Find pixels whose pedestal RMS (1039,) stands out: by more than 4.5 standard deviations, or a factor of 400.
-
-    In two passes as the public reader ctapipe-io-magic does it: the mean of all between 0 and 200 phe, then mean and
-    spread of those between half and one and a half times that.
-    """
-    rms = rms_phe.astype(np.float64)
-    sane = rms[(rms > 0) & (rms < 200)]
-    if len(sane) == 0:
-        return np.zeros(len(rms), dtype=np.bool_)
-    inner = rms[(rms > 0.5 * sane.mean()) & (rms < 1.5 * sane.mean())]
-    if len(inner) == 0:
-        return np.zeros(len(rms), dtype=np.bool_)
-    mean, limit = inner.mean(), 4.5 * inner.std() + 1e-6 * inner.mean()
-    return np.asarray((np.abs(rms - mean) > limit) | (rms < mean / 400) | (rms > mean * 400))

@@ -113,7 +113,7 @@ def _along_the_axis(charge: Floats, time: Floats, pixels: NDArray[np.int16], out
         place[n] = along
         m3_long += q * along**3
         m3_trans += q * across**3
-        farthest = max(farthest, math.hypot(dx, dy))
+        farthest = max(farthest, dx * dx + dy * dy)
         if BORDER[i]:
             leak1 += q
         if BORDER[i] or SECOND_BORDER[i]:
@@ -123,15 +123,15 @@ def _along_the_axis(charge: Floats, time: Floats, pixels: NDArray[np.int16], out
         elif q > second:
             second = q
     out[6], out[7] = _signed_root(m3_long / size), _signed_root(m3_trans / size)
-    out[8], out[9] = -at_first, farthest
+    out[8], out[9] = -at_first, math.sqrt(farthest)
     out[10], out[11], out[12], out[13] = line_of_times(charge, time, pixels, place)
     out[14], out[15] = leak1 / size, leak2 / size
     out[16], out[17] = (first + second) / size, first / size
 
 
 @njit(cache=True)
-def _near_centre(charge: Floats, pixels: NDArray[np.int16], mx: float, my: float) -> float:
-    """Return the charge of the three pixels of the camera nearest to a point, used or not."""
+def _near_centre(charge: Floats, clip: float, pixels: NDArray[np.int16], mx: float, my: float) -> float:
+    """Return the clipped charge of the three pixels of the camera nearest to a point, used or not."""
     centre = pixel_of(mx, my)
     if centre < 0:  # in a notch of the camera's edge
         least = np.inf
@@ -150,14 +150,14 @@ def _near_centre(charge: Floats, pixels: NDArray[np.int16], mx: float, my: float
             d_first, first = distance, j
         elif distance < d_second:
             d_second, second = distance, j
-    return max(float(charge[centre]) + charge[first] + charge[second], 0.0)
+    return max(min(charge[centre], clip) + min(charge[first], clip) + min(charge[second], clip), 0.0)
 
 
 @njit(cache=True)
 def _concentration(
     charge: Floats, pixels: NDArray[np.int16], core: NDArray[np.bool_], out: NDArray[np.float64]
 ) -> None:
-    """Fill the share of light near the centre and in the ellipse, numbers of pixels and areas (18 to 23)."""
+    """Fill the share of light in the ellipse, areas and numbers of pixels (19 to 23)."""
     size, mx, my = out[0], out[4], out[5]
     length, width = max(out[1], _THINNEST_MM), max(out[2], _THINNEST_MM)
     cos, sin = math.cos(out[3]), math.sin(out[3])
@@ -166,12 +166,11 @@ def _concentration(
     for i in pixels:
         n_core += core[i]
         dx, dy = PIXEL_X_MM[i] - mx, PIXEL_Y_MM[i] - my
-        distance = math.hypot(dx, dy)
-        along, across = dx * cos + dy * sin, dy * cos - dx * sin
-        scaled = math.hypot(along / length, across / width)
+        distance = math.sqrt(dx * dx + dy * dy)
+        along, across = (dx * cos + dy * sin) / length, (dy * cos - dx * sin) / width
+        scaled = math.sqrt(along * along + across * across)
         if scaled == 0 or distance / scaled > distance - PITCH_MM / 2:
             inside += charge[i]
-    out[18] = _near_centre(charge, pixels, mx, my) / size
     out[19] = inside / size
     out[20], out[21] = len(pixels) * PIXEL_AREA_MM2, n_core * PIXEL_AREA_MM2
     out[22], out[23] = len(pixels), n_core
@@ -187,7 +186,7 @@ def _islands(
     out: NDArray[np.float64],
 ) -> None:
     """Fill number of islands, and the charge of the brightest and of all others (24, 27, 28)."""
-    islands = label_islands(used, label, stack)
+    islands = label_islands(pixels, used, label, stack)
     size = np.zeros(islands + 1)
     for i in pixels:
         size[label[i]] += charge[i]
@@ -205,23 +204,19 @@ def _all_images(
     valid: NDArray[np.bool_],
 ) -> None:
     core, used = np.empty(N_PIXELS, np.bool_), np.empty(N_PIXELS, np.bool_)
-    label, stack = np.empty(N_PIXELS, np.int16), np.empty(N_PIXELS, np.int16)
-    room, image = np.empty(N_PIXELS, np.int16), np.empty(N_PIXELS, np.float32)
+    listed, label, stack = np.empty(N_PIXELS, np.int16), np.empty(N_PIXELS, np.int16), np.empty(N_PIXELS, np.int16)
+    image = np.empty(N_PIXELS, np.float32)
     for event in range(charge.shape[0]):
         out = parameters[event]
-        _, n_lonely, size_lonely = clean_into(charge[event], time[event], cuts, core, used, label, stack)
-        n = 0
-        for i in range(N_PIXELS):
+        n, n_lonely, size_lonely = clean_into(charge[event], time[event], cuts, core, used, listed, label, stack)
+        pixels = listed[:n]
+        for i in pixels:
             image[i] = min(charge[event, i], clip)
-        for i in range(N_PIXELS):
-            if used[i]:
-                room[n] = i
-                n += 1
-        pixels = room[:n]
         if n < MIN_PIXELS or not _ellipse(image, pixels, out):
             continue
         _along_the_axis(image, time[event], pixels, out)
         _concentration(image, pixels, core, out)
+        out[18] = _near_centre(charge[event], clip, pixels, out[4], out[5]) / out[0]
         _islands(image, pixels, used, label, stack, out)
         out[25], out[26] = n_lonely, size_lonely
         valid[event] = True

@@ -12,8 +12,9 @@ from magicpy_assets.engine import star as program
 from magicpy_assets.engine.__main__ import main
 from magicpy_assets.formats import star
 from magicpy_assets.formats.calibrated import CalibratedFile
+from magicpy_assets.science.bad_pixels import interpolate_bad
 from magicpy_assets.science.camera import FOCAL_MM, N_PIXELS
-from magicpy_assets.science.cleaning import CleaningCuts, interpolate_bad
+from magicpy_assets.science.cleaning import CleaningCuts
 from magicpy_assets.science.hillas import PARAMETERS, parametrise
 from magicpy_assets_tests import small_files
 

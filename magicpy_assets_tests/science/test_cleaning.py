@@ -10,16 +10,14 @@ from hypothesis import strategies as st
 
 from magicpy_assets.observatory import telescopes
 from magicpy_assets.observatory.library import open_shard
+from magicpy_assets.science.bad_pixels import NO_TIME, hot_pixels, interpolate_bad
 from magicpy_assets.science.camera import N_PIXELS, NEIGHBOURS, PIXEL_X_MM, PIXEL_Y_MM
 from magicpy_assets.science.cleaning import (
-    NO_TIME,
     PAIRS,
     QUADS,
     TRIPLES,
     CleaningCuts,
     clean,
-    hot_pixels,
-    interpolate_bad,
 )
 
 PLAIN = CleaningCuts(6.0, 3.5, use_sum=False, use_time=False)

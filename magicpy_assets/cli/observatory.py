@@ -18,7 +18,8 @@ app.add_typer(library_app, name="library")
 @app.command()
 def serve(port: Annotated[int, typer.Option(help="0 takes a free one")] = 0) -> None:
     """Serve the archive of the embedded observatory on this machine until stopped."""
-    import time
+    import signal
+    import threading
 
     from magicpy_assets.core.settings import load_settings
     from magicpy_assets.observatory.server import serve as open_server
@@ -28,11 +29,11 @@ def serve(port: Annotated[int, typer.Option(help="0 takes a free one")] = 0) -> 
         echo(f"{server.url} user {server.user} password {server.password}")
         echo("simulated: nothing here was taken with the MAGIC telescopes; Ctrl-C stops it")
         sys.stdout.flush()
-        while True:
-            try:
-                time.sleep(3600)
-            except KeyboardInterrupt:
-                return
+        # Set here, because programs started in the background of a shell are made to ignore Ctrl-C.
+        stopped = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stopped.set())
+        stopped.wait()
 
 
 @app.command()

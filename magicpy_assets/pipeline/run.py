@@ -29,6 +29,7 @@ from magicpy_assets.store.records import Record, fingerprint, product_lock, read
 logger = logging.getLogger(__name__)
 
 LOCK_POLL_S = 0.5
+SCRATCH = ".making-"
 INDEX_ENDING = "-index.fits.gz"
 """Index files list a whole folder, so each folder's are made in place, not moved there."""
 
@@ -91,6 +92,7 @@ class _Run:
 
     def execute(self) -> Report:
         self._link()
+        self._sweep()
         try:
             while self.ready or self.active or self.contended:
                 self._start_what_can()
@@ -120,6 +122,18 @@ class _Run:
                 self.dependents.setdefault(product, []).append(task)
             if not upstream:
                 self.ready.append(task)
+
+    def _sweep(self) -> None:
+        """Remove what killed runs have left beside the products of this plan, unless somebody is at work there."""
+        scratches = {_scratch_of(task): task for task in self.plan}
+        for folder in {task.folder for task in self.plan if task.folder.is_dir()}:
+            for left in folder.glob(f"{SCRATCH}*"):
+                if left not in scratches:
+                    continue
+                lock = product_lock(scratches[left].product)
+                if lock.try_acquire():
+                    shutil.rmtree(left, ignore_errors=True)
+                    lock.release()
 
     def _start_what_can(self) -> None:
         while self.ready:
@@ -158,8 +172,7 @@ class _Run:
             self.ready.append(task)
             return
         log = task.folder / ".logs" / f"{task.product.stem}.log"
-        scratch = task.folder / f".making-{task.product.stem}"
-        active = _Active(task, found, lock, time.time(), scratch, log)
+        active = _Active(task, found, lock, time.time(), _scratch_of(task), log)
         try:
             future = self._submit(active)
         except MagicpyError as error:
@@ -286,6 +299,11 @@ class _Run:
         for active in self.active.values():
             shutil.rmtree(active.scratch, ignore_errors=True)
             active.lock.release()
+
+
+def _scratch_of(task: Task) -> Path:
+    """Return the folder in which a task's program writes before its products are moved into place."""
+    return task.folder / f"{SCRATCH}{task.product.stem}"
 
 
 def _flat(groups: Iterable[Sequence[Path]]) -> list[Path]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from magicpy_assets.core.cell import Cell
@@ -18,6 +19,9 @@ from magicpy_assets.pipeline.session import Session, open_session
 SEED = 316
 RUN_S = 20.0
 CELL = Cell.parse("ST0316/za05to35/weak")
+
+hypothesis.settings.register_profile("calm", deadline=None)  # compiling takes what it takes
+hypothesis.settings.load_profile("calm")
 
 
 @pytest.fixture(scope="session")

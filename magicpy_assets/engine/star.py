@@ -19,7 +19,7 @@ from magicpy_assets.core.datalevels import Calibrated, Star
 from magicpy_assets.core.errors import InputError, MagicpyError
 from magicpy_assets.core.runs import parse_name
 from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run
-from magicpy_assets.engine.star_pointing import Track, mc_pointing
+from magicpy_assets.engine.star_pointing import FAR_S, Track, mc_pointing
 from magicpy_assets.formats.calibrated import CalibratedFile, Drive, EventChunk, RunInfo
 from magicpy_assets.formats.runcard import Runcard
 from magicpy_assets.formats.star import write_star
@@ -150,13 +150,12 @@ def process(path: Path, output: Path, settings: Settings, log: Log) -> int:
     with CalibratedFile(path) as file:
         job = _job(file, settings, log)
         pieces = _Pieces(job, file.chunks())
-        cuts = settings.cuts
         with pending(output) as temporary:
             n = write_star(
                 temporary,
                 job.info,
                 pieces,
-                provenance={"star": f"levels {cuts.level1_phe:g}/{cuts.level2_phe:g} phe", "input": path.name},
+                provenance=_provenance(path, job),
                 drive=vars(job.drive) if job.drive else None,
                 pedestal=vars(job.pedestal) if job.pedestal else None,
                 original_mc=file.original_mc,
@@ -164,8 +163,18 @@ def process(path: Path, output: Path, settings: Settings, log: Log) -> int:
             )
             if n == 0:
                 raise InputError(f"{path.name}: no event has an image after cleaning ({file.n_events} read)")
+    if pieces.track is not None and pieces.track.far:
+        log(f"warning: {pieces.track.far} events are more than {FAR_S:g} s away from any drive report")
     log(f"{output.name}: {pieces.read} showers read, {n} images kept")
     return n
+
+
+def _provenance(path: Path, job: Job) -> dict[str, str]:
+    cuts, pedestal = job.settings.cuts, job.pedestal
+    said = {"star": f"levels {cuts.level1_phe:g}/{cuts.level2_phe:g} phe", "input": path.name}
+    if job.settings.noise is not None and pedestal is not None:
+        said["noise"] = f"{pedestal.added_mean_phe:.3f} +- {pedestal.added_rms_phe:.3f} phe added"
+    return said
 
 
 def _job(file: CalibratedFile, settings: Settings, log: Log) -> Job:

@@ -207,12 +207,12 @@ class CalibratedFile:
 
     @cached_property
     def drive(self) -> Drive | None:
-        """Drive reports of data in order of time, or None where the file has none."""
+        """Drive reports of data in order of time, each time once, or None where the file has none."""
         if not has_tree(self._file, "Drive"):
             return None
         columns = read_table(tree_of(self._file, "Drive", self.path), DRIVE, self.path)
-        order = np.argsort(columns["mjd"], kind="stable")
-        return Drive(**{name: values[order] for name, values in columns.items()}) if len(order) else None
+        _, once = np.unique(columns["mjd"], return_index=True)
+        return Drive(**{name: values[once] for name, values in columns.items()}) if len(once) else None
 
     @cached_property
     def trigger_table(self) -> str:

@@ -2,7 +2,7 @@
 
 Two levels as in MARS: core pixels, found by their own charge or by the summed charge of compact groups of two, three
 and four pixels that arrive together, then boundary pixels beside them. Written after the public description of the
-same steps in magic-cta-pipe.
+same steps in magic-cta-pipe. Bad pixels are to be filled before, see science.bad_pixels.
 """
 
 from __future__ import annotations

@@ -10,8 +10,9 @@ import uproot
 
 from magicpy_assets.engine import star as program
 from magicpy_assets.engine.__main__ import main
+from magicpy_assets.engine.star_pointing import Track
 from magicpy_assets.formats import star
-from magicpy_assets.formats.calibrated import CalibratedFile
+from magicpy_assets.formats.calibrated import CalibratedFile, Drive
 from magicpy_assets.science.bad_pixels import interpolate_bad
 from magicpy_assets.science.camera import FOCAL_MM, N_PIXELS
 from magicpy_assets.science.cleaning import CleaningCuts
@@ -131,6 +132,22 @@ def test_the_source_lies_where_the_wobble_puts_it(data, tmp_path):
     cos_q = (np.sin(np.radians(28.761579)) - np.sin(dec) * np.cos(zd)) / (np.cos(dec) * np.sin(zd))
     np.testing.assert_allclose(x / np.hypot(x, y), -cos_q, atol=5e-3)
     np.testing.assert_allclose(np.abs(y) / np.hypot(x, y), np.abs(np.sin(az)) * np.cos(np.radians(28.761579)) / np.cos(dec), atol=5e-3)  # fmt: skip  # noqa: E501
+
+
+def test_pointing_goes_on_beyond_the_drive_reports():
+    """Reports of ten seconds give nearly the same pointing as those of the whole run; events far off are counted."""
+    n = 3000  # events, 150 s
+    mjd = small_files.DAY + (small_files.FIRST_MS / 1000 + np.arange(n) * small_files.SECONDS_PER_EVENT) / 86_400
+    reports = small_files.drive(n)
+    part = slice(70, 80)
+    some = Drive(*(getattr(reports, name)[part] for name in ("mjd", "zd_deg", "az_deg", "ra_h", "dec_deg")))
+    whole, guess = Track(small_files.run_info(1), reports), Track(small_files.run_info(1), some)
+    expected, found = whole.at(mjd), guess.at(mjd)
+    for name, tolerance in (("pointing_zd_deg", 2e-3), ("pointing_az_deg", 2e-3), ("source_x_mm", 0.1)):
+        np.testing.assert_allclose(found[name], expected[name], atol=tolerance)
+    assert whole.far == 0
+    minute = 60 / 86_400
+    assert guess.far == ((mjd < some.mjd[0] - minute) | (mjd > some.mjd[-1] + minute)).sum() > 100
 
 
 def test_gamma_rays_point_to_their_source(simulated, tmp_path):

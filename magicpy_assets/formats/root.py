@@ -61,7 +61,7 @@ def open_root(path: Path) -> Iterator[Any]:
         if raw.read(4) != b"root":
             raise InputError(f"{path} is not a ROOT file")
     try:
-        file = uproot.open(path, handler=uproot.MemmapSource)
+        file = uproot.open(path, handler=uproot.MemmapSource, array_cache=None)
     except Exception as error:  # uproot raises many kinds for a file it cannot understand
         raise InputError(f"{path} is not a whole ROOT file: {_first_line(error)}", hint="get the file again") from error
     with file:

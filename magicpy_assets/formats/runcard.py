@@ -15,6 +15,8 @@ from magicpy_assets.core.errors import InputError, MissingInputError
 
 _YES = frozenset({"yes", "true", "on", "1", "y"})
 _NO = frozenset({"no", "false", "off", "0", "n"})
+_FOREIGN = "surrogateescape"
+"""Bytes of other encodings, as in comments of old cards, are kept."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Runcard:
             For lines that are neither empty, nor a comment, nor `Key: value`; all of them at once.
         """
         lines, faults = [], []
-        for number, raw in enumerate(text.splitlines(), start=1):
+        for number, raw in enumerate(text.removesuffix("\n").split("\n") if text else [], start=1):
             line = _line(raw)
             if line is None:
                 faults.append(f"{name}:{number}: {raw.strip()!r} is not 'Key: value'")
@@ -59,7 +61,13 @@ class Runcard:
         """Read a card from a file."""
         if not path.is_file():
             raise MissingInputError(f"there is no run card {path}")
-        return cls.parse(path.read_text(encoding="utf-8", errors="replace"), str(path))
+        with path.open(encoding="utf-8", errors=_FOREIGN, newline="") as file:
+            return cls.parse(file.read(), str(path))
+
+    def write(self, path: Path) -> None:
+        """Write the card to a file, byte by byte as it was read."""
+        with path.open("w", encoding="utf-8", errors=_FOREIGN, newline="") as file:
+            file.write(str(self))
 
     @property
     def values(self) -> dict[str, str]:
@@ -75,6 +83,11 @@ class Runcard:
         self.asked.add(key)
         return self.values.get(key, default)
 
+    def where(self, key: str) -> str:
+        """Return card and line of the occurrence of a key that counts, or of the card if it is not there."""
+        number = next((number for number, line in enumerate(self.lines, start=1) if line.key == key), None)
+        return f"{self.name}:{number}" if number else self.name
+
     def number(self, key: str, default: float, low: float | None = None, high: float | None = None) -> float:
         """Return a number.
 
@@ -89,11 +102,11 @@ class Runcard:
         try:
             value = float(text)
         except ValueError as error:
-            raise InputError(f"{self.name}: {key} is {text!r}, not a number") from error
+            raise InputError(f"{self.where(key)}: {key} is {text!r}, not a number") from error
         if not math.isfinite(value):
-            raise InputError(f"{self.name}: {key} is {text!r}, not a finite number")
+            raise InputError(f"{self.where(key)}: {key} is {text!r}, not a finite number")
         if (low is not None and value < low) or (high is not None and value > high):
-            raise InputError(f"{self.name}: {key} is {value:g}; it must lie between {low} and {high}")
+            raise InputError(f"{self.where(key)}: {key} is {value:g}; it must lie between {low} and {high}")
         return value
 
     def flag(self, key: str, default: bool = False) -> bool:
@@ -109,7 +122,7 @@ class Runcard:
             return default
         if text.lower() in _YES | _NO:
             return text.lower() in _YES
-        raise InputError(f"{self.name}: {key} is {text!r}, neither yes nor no")
+        raise InputError(f"{self.where(key)}: {key} is {text!r}, neither yes nor no")
 
     def choice(self, key: str, allowed: Iterable[str], default: str) -> str:
         """Return one of some words.
@@ -122,15 +135,24 @@ class Runcard:
         text = self.get(key, default) or default
         words = list(allowed)
         if text not in words:
-            raise InputError(f"{self.name}: {key} is {text!r}; it can be {', '.join(words)}")
+            raise InputError(f"{self.where(key)}: {key} is {text!r}; it can be {', '.join(words)}")
         return text
 
     def override(self, values: Mapping[str, object]) -> Runcard:
-        """Return a card in which some values come before everything else."""
+        """Return a card in which some values come before everything else.
+
+        Raises
+        ------
+        InputError
+            For a key or value that would not be read back as it is, such as one of two lines.
+        """
         if not values:
             return self
-        added = [_line("# set for this run")] + [_line(f"{key}: {_written(value)}") for key, value in values.items()]
-        return Runcard([line for line in added if line] + self.lines, self.name)
+        text = "".join(f"{key}: {_written(value)}\n" for key, value in values.items())
+        added = Runcard.parse(f"# set for this run\n{text}", "what is set")
+        if {line.key: line.value for line in added.lines[1:]} != {k: _written(v).strip() for k, v in values.items()}:
+            raise InputError(f"these are no lines of a run card: {dict(values)}")
+        return Runcard(added.lines + self.lines, self.name)
 
     def changes(self, stock: Runcard) -> dict[str, tuple[str | None, str | None]]:
         """Return the keys whose value differs from a stock card's: value there, value here."""
@@ -148,14 +170,13 @@ class Runcard:
 
 
 def _line(raw: str) -> Line | None:
-    text = raw.rstrip()
-    stripped = text.strip()
+    stripped = raw.strip()
     if not stripped or stripped.startswith("#"):
-        return Line(text)
+        return Line(raw)
     key, colon, value = stripped.partition(":")
-    if not colon or not key.strip() or " " in key.strip():
+    if not colon or len(key.split()) != 1:
         return None
-    return Line(text, key.strip(), value.split(" #")[0].strip())
+    return Line(raw, key.strip(), value.split(" #")[0].strip())
 
 
 def _written(value: object) -> str:

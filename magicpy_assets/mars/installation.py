@@ -6,28 +6,37 @@ entry point: it is never imported here.
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from magicpy_assets.compute.base import Command
-from magicpy_assets.core.errors import ConfigError
-from magicpy_assets.mars.program import Program
+from magicpy_assets.core.errors import ConfigError, InputError
+from magicpy_assets.formats.runcard import Runcard
 from magicpy_assets.version import __version__
 
 if TYPE_CHECKING:
     from magicpy_assets.core.settings import Settings
+    from magicpy_assets.mars.declaration import Declaration
 
+ENGINE = "magicpy_assets.engine"
+"""Reached by name only, never imported here."""
 STOCK_CARDS = {
-    "star": "star_M{telescope}_OSA.rc",
-    "superstar": "superstar.rc",
-    "coach": "coach.rc",
-    "melibea": "melibea_stereo.rc",
+    "star": ("star_M1_OSA.rc", "star_M2_OSA.rc"),
+    "superstar": ("superstar.rc",),
+    "coach": ("coach.rc",),
+    "melibea": ("melibea_stereo.rc",),
 }
+"""The programs of MARS that are used, and their cards in `$MARSSYS/mrcfiles`; several are one for each telescope."""
+CARD_FOLDER = "mrcfiles"
 _KEPT = ("HOME", "LANG", "LC_ALL", "TMPDIR", "USER")
 
 
@@ -76,6 +85,9 @@ class Installation:
         if self.marssys is None:
             return []
         found = [f"no program {name} in {self.marssys}" for name in STOCK_CARDS if self._program(name) is None]
+        folder = self.marssys / CARD_FOLDER
+        cards = [card for cards in STOCK_CARDS.values() for card in cards]
+        found += [f"no run card {card} in {folder}" for card in cards if not (folder / card).is_file()]
         if self.rootsys is None:
             found.append("no ROOT: set mars.rootsys or $ROOTSYS")
         elif not self.rootsys.is_dir():
@@ -124,18 +136,84 @@ class Installation:
             "LD_LIBRARY_PATH": ":".join([*folders, *(f"{folder}/lib" for folder in folders)]),
         }
 
-    def command_for(self, program: Program, *, log: Path) -> Command:
-        """Return the command that runs a program; its output folder and run card are made."""
+    def card_for(self, program: Declaration) -> Runcard:
+        """Return the run card that a program will be run with: what was set, before the stock card of MARS."""
+        if self.marssys is None or program.always_embedded:
+            return program.runcard
+        cards = STOCK_CARDS[program.name]
+        stock = Runcard.read(self.marssys / CARD_FOLDER / cards[(program.telescope or 1) - 1])
+        return stock.override(program.card_values())
+
+    def command_for(self, program: Declaration, *, log: Path) -> Command:
+        """Return the command that runs a program; its output folder and run card are made.
+
+        Raises
+        ------
+        ConfigError
+            If MARS has no such program.
+        InputError
+            If MARS could not be told which files to take.
+        MissingInputError
+            If MARS has no stock card for it.
+        """
+        card = self.card_for(program)
+        words = program.words(card)
         if self.is_embedded or program.always_embedded:
-            return program.embedded_command(log)
+            program.prepare(card)
+            words = [program.name, *words]
+            argv = (sys.executable, "-m", ENGINE, *words)
+            return Command(argv, log, entry=f"{ENGINE}.__main__:main", arguments=tuple(words))
         path = self._program(program.name)
         if path is None:
             raise ConfigError(f"MARS in {self.marssys} has no program {program.name}")
-        program.prepare()
-        return Command((str(path), *program.arguments()), log, env=self.environment())
+        words = _each_flag_once(words)
+        program.prepare(card)
+        return Command((str(path), *words), log, env=self.environment())
 
     def __str__(self) -> str:
         return "embedded engine" if self.is_embedded else f"MARS in {self.marssys}"
+
+
+def is_embedded(argv: Sequence[str]) -> bool:
+    """Tell whether a command line is one of the embedded engine."""
+    return ENGINE in argv
+
+
+def _each_flag_once(words: Sequence[str]) -> list[str]:
+    """Return a command line in which several files of one flag are named by one pattern: MARS takes no more.
+
+    Raises
+    ------
+    InputError
+        If no pattern names exactly these files.
+    """
+    given: dict[str, list[str]] = {}
+    for word in words:
+        flag, _, value = word.partition("=")
+        given.setdefault(flag, []).append(value)
+    return [
+        f"{flag}={values[0] if len(values) == 1 else _pattern_of(flag, values)}" if values[0] else flag
+        for flag, values in given.items()
+    ]
+
+
+def _pattern_of(flag: str, escaped: Sequence[str]) -> str:
+    head = _common_head(escaped)
+    tail = _common_head([name[len(head) :][::-1] for name in escaped])[::-1]
+    pattern = f"{head}*{tail}"
+    named = {glob.escape(path) for path in glob.glob(pattern)}  # noqa: PTH207
+    if "/" in "".join(name[len(head) : len(name) - len(tail)] for name in escaped) or named != set(escaped):
+        raise InputError(
+            f"MARS takes one pattern for {flag}, and none names exactly these {len(escaped)} files: {escaped[0]}, ...",
+            hint="put them, and no others, into a folder of their own",
+        )
+    return pattern
+
+
+def _common_head(names: Sequence[str]) -> str:
+    return "".join(
+        letters[0] for letters in takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    )
 
 
 def _environment_path(name: str) -> Path | None:

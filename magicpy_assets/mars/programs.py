@@ -5,19 +5,23 @@ Flags and run-card keys are those that public drivers of MARS use.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from magicpy_assets.core import datalevels
 from magicpy_assets.core.datalevels import DataLevel
 from magicpy_assets.core.errors import InputError
-from magicpy_assets.core.runs import parse_name
-from magicpy_assets.mars.program import Parameter, PathLike, Program, expanded
+from magicpy_assets.core.runs import DataFile, McFile, parse_name
+from magicpy_assets.mars.declaration import PathLike, each, expanded, listed
+from magicpy_assets.mars.parameter import Parameter
+from magicpy_assets.mars.program import Program
 
 OURS = "this project"
 FOREST_FILES = ("RF.root", "disp1/DispRF.root", "disp2/DispRF.root", "EnRF_Stereo.root")
 TRAINING_REPORT = "training_report.json"
+_FORESTS_OF = {"-RFgh": FOREST_FILES[:1], "-RFdisp": FOREST_FILES[1:3], "-RFenStereo": FOREST_FILES[3:]}
 SPECTRA_FILES = ("spectrum.json", "theta2.json", "light_curve.json")
 
 
@@ -31,11 +35,27 @@ class _ByName(Program):
         super().__init__(files, out)
         self.mc = mc
 
+    def by_output(self) -> dict[Path, list[Path]]:
+        """Return the files that it will make, and the inputs of each; inputs with odd names are left out."""
+        found: dict[Path, list[Path]] = {}
+        for path in self.files:
+            if (name := _parsed(path)) is not None:
+                found.setdefault(self.out / name.at(self.makes).name, []).append(path)
+        return found
+
     @property
     def outputs(self) -> list[Path]:
         """The files that it will make."""
-        names = [parse_name(path).at(self.makes).name for path in self.files]
-        return [self.out / name for name in dict.fromkeys(names)]
+        return list(self.by_output())
+
+    def parts(self) -> list[Self]:
+        """Return a program for each output."""
+        parts = []
+        for files in self.by_output().values():
+            part = copy.copy(self)
+            part.asked, part.files = list(files), files
+            parts.append(part)
+        return parts
 
     def faults(self) -> list[str]:
         """Return what is wrong with inputs and parameters."""
@@ -48,6 +68,10 @@ class _ByName(Program):
                 continue
             if level != self.takes:
                 found.append(f"{path.name} is a {level.name} file, not {self.takes.name}")
+        if self.takes.scope == self.makes.scope:
+            for output, files in self.by_output().items():
+                if len(files) > 1:
+                    found.append(f"{' and '.join(str(path) for path in files)} would make the same {output.name}")
         return found
 
 
@@ -83,14 +107,18 @@ class Star(_ByName):
 
     def arguments(self) -> list[str]:
         """Return the words of the command line after the program's name."""
-        words = [f"--ind={path}" for path in self.files] + self.common_arguments() + self.flag_arguments()
+        words = each("--ind", self.files) + self.common_arguments() + self.flag_arguments()
         return [*words, "-mc"] if self.mc else words
+
+    @property
+    def telescope(self) -> int | None:
+        """The telescope of its files."""
+        return next((found for path in self.files if (found := _telescope(path))), None)
 
     def faults(self) -> list[str]:
         """Return what is wrong with inputs and parameters."""
         found = super().faults()
-        telescopes = {_telescope(path) for path in self.files} - {None}
-        if len(telescopes) > 1:
+        if len({_telescope(path) for path in self.files} - {None}) > 1:
             found.append("files of M1 and M2 are mixed: star takes one telescope at a time")
         return found
 
@@ -107,15 +135,18 @@ class SuperStar(_ByName):
 
     def arguments(self) -> list[str]:
         """Return the words of the command line after the program's name."""
-        words = [f"--ind{_telescope(path) or 1}={path}" for path in self.files] + self.common_arguments()
+        first, second = ([path for path in self.files if _telescope(path) == telescope] for telescope in (1, 2))
+        words = each("--ind1", first) + each("--ind2", second) + self.common_arguments() + self.flag_arguments()
         return [*words, "-mc"] if self.mc else words
 
     def faults(self) -> list[str]:
         """Return what is wrong with inputs and parameters."""
         found = super().faults()
-        missing = {1, 2} - {_telescope(path) for path in self.files}
-        if self.files and missing:
-            found.append(f"no file of M{missing.pop()}: superstar needs both telescopes")
+        for output, files in self.by_output().items():
+            missing = {1, 2} - {_telescope(path) for path in files}
+            found += [
+                f"no file of M{one} for {output.name}: superstar needs both telescopes" for one in sorted(missing)
+            ]
         return found
 
 
@@ -124,7 +155,7 @@ class Coach(Program):
 
     name = "coach"
     results_version = 1
-    tree = None
+    trees = ()
     declared = (
         Parameter("RF.mcdata", str, None, "", "superstar files of Monte Carlo, wildcards allowed"),
         Parameter("RF.data", str, None, "", "superstar files of OFF data"),
@@ -132,7 +163,7 @@ class Coach(Program):
         Parameter("RF.zdmin", float, 0.0, "deg", "smallest zenith distance"),
         Parameter("RF.zdmax", float, 90.0, "deg", "largest zenith distance"),
         Parameter("RF.minsize", float, 50.0, "phe", "smallest size in both telescopes", OURS),
-        Parameter("RF.model", str, "xgboost", "", "xgboost or random_forest", OURS),
+        Parameter("RF.model", str, "xgboost", "", "kind of forest", OURS, choices=("xgboost", "random_forest")),
         Parameter("RF.seed", int, 1, "", "of the random numbers", OURS),
         Parameter("-RFgh", bool, False, "", "only the gamma/hadron forest", flag=True),
         Parameter("-RFdisp", bool, False, "", "only the direction forests", flag=True),
@@ -149,11 +180,10 @@ class Coach(Program):
         zd_max: float = 90.0,
         model: str = "xgboost",
     ) -> None:
-        mc_files, off_files = expanded(mc), expanded(off)
-        super().__init__([*mc_files, *off_files], out)
+        super().__init__([*listed(mc), *listed(off)], out)
         self.values = {
-            "RF.mcdata": " ".join(map(str, mc_files)),
-            "RF.data": " ".join(map(str, off_files)),
+            "RF.mcdata": " ".join(map(str, expanded(mc))),
+            "RF.data": " ".join(map(str, expanded(off))),
             "RF.outpath": str(self.out),
             "RF.zdmin": float(zd_min),
             "RF.zdmax": float(zd_max),
@@ -162,12 +192,25 @@ class Coach(Program):
 
     @property
     def outputs(self) -> list[Path]:
-        """The files that it will make."""
-        return [self.out / name for name in (*FOREST_FILES, TRAINING_REPORT)]
+        """The files that it will make: all forests, or those that flags ask for."""
+        asked = [name for flag, names in _FORESTS_OF.items() if self.values.get(flag) for name in names]
+        return [self.out / name for name in (*(asked or FOREST_FILES), TRAINING_REPORT)]
+
+    @property
+    def label(self) -> str:
+        """What log and run card are called."""
+        return self.name
 
     def arguments(self) -> list[str]:
         """Return the words of the command line after the program's name."""
         return self.common_arguments() + self.flag_arguments()
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with inputs and parameters."""
+        found = super().faults()
+        found += [f"no files for {key}" for key in ("RF.mcdata", "RF.data") if not self.values[key]]
+        blank = [str(path) for path in self.files if " " in str(path)]
+        return found + [f"{path} has a blank in it, by which coach separates files" for path in blank[:1]]
 
 
 class Melibea(_ByName):
@@ -186,7 +229,7 @@ class Melibea(_ByName):
     def arguments(self) -> list[str]:
         """Return the words of the command line after the program's name."""
         gamma_hadron, disp1, disp2, energy = (self.forest / name for name in FOREST_FILES)
-        words = [f"--ind={path}" for path in self.files] + self.common_arguments()
+        words = each("--ind", self.files) + self.common_arguments() + self.flag_arguments()
         words += ["--stereo", "--rf", f"--rftree={gamma_hadron}", "--calc-disp-rf", f"--rfdisptree={disp1}"]
         words += ["--calc-disp2-rf", f"--rfdisp2tree={disp2}", "--calcstereodisp", "-erec-rf", f"--erf={energy}"]
         return [*words, "-mc"] if self.mc else words
@@ -200,16 +243,14 @@ class Melibea(_ByName):
         return found
 
 
-class _Ours(Program):
-    """A program that MARS does not have: always of the embedded engine."""
+class Dl3(_ByName):
+    """dl3: melibea files -> events and instrument response in GADF FITS, a file for each run.
 
-    tree = None
+    MARS has no such program in public: always of the embedded engine.
+    """
+
     always_embedded = True
-
-
-class Dl3(_Ours):
-    """dl3: melibea files -> events and instrument response in GADF FITS, a file for each run."""
-
+    takes, makes = datalevels.Melibea, datalevels.DL3
     name = "dl3"
     results_version = 1
 
@@ -219,15 +260,14 @@ class Dl3(_Ours):
         super().__init__(files, out)
         self.mc_files = expanded(mc)
 
-    @property
-    def outputs(self) -> list[Path]:
-        """The files that it will make."""
-        return [self.out / parse_name(path).at(datalevels.DL3).name for path in self.files]
+    def parts(self) -> list[Self]:
+        """Return itself: the index files of the folder are made at the end, for all runs."""
+        return [self]
 
     def arguments(self) -> list[str]:
         """Return the words of the command line after the program's name."""
-        words = [f"--ind={path}" for path in self.files] + [f"--mc={path}" for path in self.mc_files]
-        return words + self.common_arguments()
+        words = each("--ind", self.files) + each("--mc", self.mc_files)
+        return words + self.common_arguments() + self.flag_arguments()
 
     def faults(self) -> list[str]:
         """Return what is wrong with inputs and parameters."""
@@ -235,13 +275,17 @@ class Dl3(_Ours):
         return found if self.mc_files else [*found, "no test Monte Carlo: the instrument response is made from it"]
 
 
-class Spectra(_Ours):
-    """spectra: DL3 files of a source -> spectrum, flux points, light curve and θ²."""
+class Spectra(Program):
+    """spectra: DL3 files of a source -> spectrum, flux points, light curve and θ².
+
+    MARS does this with programs of its own: always of the embedded engine.
+    """
 
     name = "spectra"
+    always_embedded = True
     results_version = 1
     declared = (
-        Parameter("spectra.model", str, "log_parabola", "", "log_parabola or power_law", OURS),
+        Parameter("spectra.model", str, "log_parabola", "", "of the fit", OURS, choices=("log_parabola", "power_law")),
         Parameter("spectra.emin", float, None, "TeV", "lowest energy; by default where the instrument begins", OURS),
         Parameter("spectra.emax", float, None, "TeV", "highest energy", OURS),
     )
@@ -257,22 +301,19 @@ class Spectra(_Ours):
 
     def arguments(self) -> list[str]:
         """Return the words of the command line after the program's name."""
-        return [*(f"--ind={path}" for path in self.files), f"--source={self.source}", *self.common_arguments()]
+        return [*each("--ind", self.files), f"--source={self.source}", *self.common_arguments(), *self.flag_arguments()]
 
 
-def _telescope(path: Path) -> int | None:
+def _parsed(path: Path) -> DataFile | McFile | None:
     try:
-        return parse_name(path).telescope
+        return parse_name(path)
     except InputError:
         return None
 
 
+def _telescope(path: Path) -> int | None:
+    name = _parsed(path)
+    return name.telescope if name else None
+
+
 ALL: dict[str, type[Program]] = {item.name: item for item in (Star, SuperStar, Coach, Melibea, Dl3, Spectra)}
-
-
-def options(program: type[Program]) -> Any:
-    """Return the declared parameters of a program as a table."""
-    import pandas as pd
-
-    rows = [(item.key, item.default, item.unit, item.help, item.source) for item in program.declared]
-    return pd.DataFrame(rows, columns=["key", "default", "unit", "help", "source"])

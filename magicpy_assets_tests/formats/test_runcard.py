@@ -25,6 +25,13 @@ MJStar.Empty:
 KEYS = st.from_regex(r"[A-Za-z][A-Za-z0-9_.]{0,20}", fullmatch=True)
 VALUES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_./:\-]{0,20}", fullmatch=True)
 CARDS = st.lists(st.tuples(KEYS, VALUES), max_size=8)
+LINES = st.one_of(
+    st.builds(
+        "{}{}:{}{}".format, st.sampled_from(["", " ", "\t"]), KEYS, VALUES, st.sampled_from(["", "  ", " # why", "\r"])
+    ),
+    st.text(st.characters(codec="utf-8", exclude_characters="\n")).map(lambda text: f"# {text}"),
+    st.sampled_from(["", "   ", "\r"]),
+)
 
 
 def test_a_card_is_read_as_mars_would():
@@ -41,6 +48,21 @@ def test_a_card_is_read_as_mars_would():
 def test_comments_order_and_repetitions_are_kept():
     assert str(Runcard.parse(STOCK)) == STOCK
     assert str(Runcard.parse("")) == ""
+
+
+@given(st.lists(LINES))
+def test_any_card_is_written_as_it_was_read(lines):
+    text = "".join(f"{line}\n" for line in lines)
+    assert str(Runcard.parse(text)) == text
+
+
+@given(st.binary())
+def test_bytes_of_any_encoding_are_kept(tmp_path_factory, raw):
+    path = tmp_path_factory.mktemp("cards") / "star.rc"
+    path.write_bytes(b"# " + raw.replace(b"\n", b"\n# ") + b"\n")
+    copy = path.with_suffix(".copy")
+    Runcard.read(path).write(copy)
+    assert copy.read_bytes() == path.read_bytes()
 
 
 @given(CARDS)
@@ -70,6 +92,12 @@ def test_a_number_that_is_set_comes_back_the_same(value):
     assert card.number("Key", 0.0) == value
 
 
+@pytest.mark.parametrize("values", [{"a": "1\nb: 2"}, {"a b": 1}, {"a": "x # y"}, {"": 1}, {"a:b": 1}, {"#a": 1}])
+def test_what_would_not_be_read_back_cannot_be_set(values):
+    with pytest.raises(InputError):
+        Runcard.parse("a: 0").override(values)
+
+
 def test_changes_name_both_values():
     stock = Runcard.parse("a: 1\nb: 2\nc: 3")
     card = stock.override({"b": 5, "d": True, "c": 3})
@@ -95,7 +123,7 @@ def test_what_is_not_set_is_the_default():
     assert card.choice("Key", ["Absolute", "Scaled"], "Absolute") == "Absolute"
 
 
-def test_values_that_do_not_fit_name_card_and_key():
+def test_values_that_do_not_fit_name_card_line_and_key():
     card = Runcard.parse("Level: six\nMinus: -1\nFlag: perhaps\nMethod: Wild\nOdd: nan", "/cards/star.rc")
     faults = {
         "Level": lambda: card.number("Level", 0.0),
@@ -104,9 +132,11 @@ def test_values_that_do_not_fit_name_card_and_key():
         "Flag": lambda: card.flag("Flag"),
         "Method": lambda: card.choice("Method", ["Absolute", "Scaled"], "Absolute"),
     }
-    for key, ask in faults.items():
-        with pytest.raises(InputError, match=rf"/cards/star\.rc: {key} "):
-            ask()
+    for line, key in enumerate(["Level", "Minus", "Flag", "Method", "Odd"], start=1):
+        with pytest.raises(InputError, match=rf"/cards/star\.rc:{line}: {key} is"):
+            faults[key]()
+    assert card.where("Method") == "/cards/star.rc:4"
+    assert card.where("not there") == "/cards/star.rc"
     assert card.number("Minus", 0.0, low=-1.0, high=0.0) == -1.0
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import uproot
 
-from magicpy_assets.mars.installation import STOCK_CARDS, Installation
+from magicpy_assets.mars.installation import CARD_FOLDER, STOCK_CARDS, Installation
 
 FAKE = Path(__file__).parents[1] / "fakes" / "mars_program.py"
 
@@ -44,10 +44,18 @@ def mars(tmp_path: Path) -> FakeMars:
     """All programs of MARS, behaving."""
     found = FakeMars(tmp_path / "mars", tmp_path / "root")
     found.rootsys.mkdir()
-    for name in STOCK_CARDS:
+    (found.marssys / CARD_FOLDER).mkdir(parents=True)
+    for name, cards in STOCK_CARDS.items():
         install(found.marssys, name)
-    for name, tree in (("good", "Events"), ("no_tree", "Drive")):
+        for card in cards:
+            text = f"# {card} of MARS\nMJ{name}.Stock: {card}\nMJStar.MImgCleanStd.CleanLevel1: 6.0\n"
+            (found.marssys / CARD_FOLDER / card).write_text(text)
+    for name, trees in (("good", ("Events", "RunHeaders")), ("no_tree", ("RunHeaders",)), ("no_events", ("Drive",))):
         with uproot.recreate(found.marssys / f"{name}.root") as file:
-            file.mktree(tree, {"x": np.float64}).extend({"x": np.arange(5000.0)})
+            for tree in trees:
+                file.mktree(tree, {"x": np.float64}).extend({"x": np.arange(5000.0)})
+            if name == "no_events":
+                for tree in ("Events", "RunHeaders"):
+                    file.mktree(tree, {"x": np.float64})
     found.behave("ok")
     return found

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import glob
 import sys
+from pathlib import Path
 
 import pytest
 
 from magicpy_assets.compute.base import execute
-from magicpy_assets.core.errors import ConfigError
+from magicpy_assets.core.errors import ConfigError, InputError
 from magicpy_assets.core.settings import load_settings
-from magicpy_assets.mars.installation import STOCK_CARDS, Installation
-from magicpy_assets.mars.programs import Spectra, Star
+from magicpy_assets.formats.runcard import Runcard
+from magicpy_assets.mars.installation import CARD_FOLDER, STOCK_CARDS, Installation
+from magicpy_assets.mars.programs import Spectra, Star, SuperStar
 from magicpy_assets.version import __version__
 
 Y = "20210314_M1_05095172.001_Y_CrabNebula-W0.40+035.root"
@@ -57,6 +60,7 @@ def test_everything_missing_is_named_at_once(mars, tmp_path):
     (mars.marssys / "melibea").chmod(0o644)
     (mars.marssys / "star").unlink()
     (mars.marssys / "star").mkdir()
+    (mars.marssys / CARD_FOLDER / "star_M2_OSA.rc").unlink()
     given = {"installation": "installed", "marssys": str(mars.marssys), "rootsys": str(tmp_path / "no root")}
     with pytest.raises(ConfigError) as caught:
         Installation.from_settings(load_settings(mars=given))
@@ -64,6 +68,7 @@ def test_everything_missing_is_named_at_once(mars, tmp_path):
     named = {name: f"no program {name} in" in text for name in STOCK_CARDS}
     assert named == {"star": True, "superstar": False, "coach": True, "melibea": True}
     assert str(tmp_path / "no root") in text
+    assert [f"no run card {card} in" in text for card in STOCK_CARDS["star"]] == [False, True]
     assert Installation(mars.marssys, None).missing()[-1] == "no ROOT: set mars.rootsys or $ROOTSYS"
 
 
@@ -100,6 +105,47 @@ def test_children_see_little_of_our_environment(mars, star, tmp_path, monkeypatc
     assert "MARSSYS" in seen
     assert "PASSWORD" not in seen
     assert "PYTHONPATH" not in seen
+
+
+@pytest.mark.parametrize("telescope", [1, 2])
+def test_mars_runs_with_its_stock_card_below_what_was_set(mars, tmp_path, telescope):
+    path = tmp_path / Y.replace("_M1_", f"_M{telescope}_")
+    path.write_bytes(b"content")
+    star = Star(path, out=tmp_path / "out").set_parameter("MJStar.MImgCleanStd.CleanLevel1", 8.5)
+    log = tmp_path / "star.log"
+    assert execute(mars.installation.command_for(star, log=log)).returncode == 0
+    stock = Runcard.read(mars.marssys / CARD_FOLDER / f"star_M{telescope}_OSA.rc")
+    used = Runcard.read(tmp_path / "out" / ".logs" / f"{path.stem.replace('_Y_', '_I_')}.rc")
+    assert str(used).endswith(str(stock))
+    assert used.changes(stock) == {"MJStar.MImgCleanStd.CleanLevel1": ("6.0", "8.5")}
+    text = log.read_text()
+    assert "card: MJStar.MImgCleanStd.CleanLevel1 = 8.5" in text
+    assert f"card: MJstar.Stock = star_M{telescope}_OSA.rc" in text
+
+
+def test_mars_is_told_one_pattern_for_each_flag(mars, tmp_path):
+    stem = "20210314_M{}_05095172.{:03d}_I_CrabNebula-W0.40+035.root"
+    files = [tmp_path / "[a]" / stem.format(telescope, subrun) for telescope in (1, 2) for subrun in (1, 2, 11)]
+    files[0].parent.mkdir()
+    for path in files:
+        path.write_bytes(b"content")
+    superstar = SuperStar(files, out=tmp_path / "out")
+    assert sum(word.startswith("--ind") for word in superstar.arguments()) == 6
+    command = mars.installation.command_for(superstar, log=tmp_path / "superstar.log")
+    patterns = [word.partition("=")[2] for word in command.argv if word.startswith("--ind")]
+    assert [sorted(map(Path, glob.glob(pattern))) for pattern in patterns] == [files[:3], files[3:]]  # noqa: PTH207
+    assert execute(command).returncode == 0
+    assert superstar.outputs[0].is_file()
+
+
+def test_what_no_pattern_names_is_refused_with_advice(mars, tmp_path):
+    names = [Y.replace(".001_", f".{subrun:03d}_").replace("_Y_", "_I_") for subrun in (1, 2, 3)]
+    files = [tmp_path / name.replace("_M1_", f"_M{telescope}_") for name in names for telescope in (1, 2)]
+    for path in files:
+        path.write_bytes(b"content")
+    left_out = SuperStar([path for path in files if ".002_" not in path.name], out=tmp_path)
+    with pytest.raises(InputError, match="folder of their own"):
+        mars.installation.command_for(left_out, log=tmp_path / "superstar.log")
 
 
 def test_what_mars_does_not_have_is_always_of_the_engine(mars, tmp_path):

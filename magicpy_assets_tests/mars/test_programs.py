@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shlex
+from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 
+import numpy as np
 import pytest
+import uproot
 
-from magicpy_assets.compute.base import execute
-from magicpy_assets.core.errors import InputError, ProgramError, UnknownNameError
+from magicpy_assets.compute.base import Outcome, execute
+from magicpy_assets.core.errors import InputError, ProgramError
 from magicpy_assets.formats.runcard import Runcard
-from magicpy_assets.mars.program import LAST_LINES, Program, expanded
-from magicpy_assets.mars.programs import ALL, FOREST_FILES, Coach, Dl3, Melibea, Spectra, Star, SuperStar, options
+from magicpy_assets.mars.acceptance import LAST_LINES
+from magicpy_assets.mars.declaration import expanded
+from magicpy_assets.mars.installation import Installation
+from magicpy_assets.mars.program import Program
+from magicpy_assets.mars.programs import ALL, FOREST_FILES, Coach, Dl3, Melibea, Spectra, Star, SuperStar
 
 RUN = "05095172"
 Y1 = [f"20210314_M1_{RUN}.{subrun:03d}_Y_CrabNebula-W0.40+035.root" for subrun in (1, 2)]
@@ -73,21 +81,40 @@ def test_parameters_go_into_the_run_card_and_flags_into_the_command_line(star):
     words = shlex.split(star.cmdline)
     assert f"--config={star.card_path}" in words
     assert "-savecerevt" in words
-    star.prepare()
+    star.prepare(star.runcard)
     assert Runcard.read(star.card_path).values == star.runcard.values
     table = star.parameters.set_index("key")
     assert table.loc["MJStar.MImgCleanStd.CleanLevel1", "value"] == 8.0
     assert table.loc["MJStar.MImgCleanStd.CleanLevel1", "default"] == 6.0
 
 
-def test_what_mars_may_know_passes_but_not_a_flag(star):
-    star.set_parameter("MJStar.SomethingElse", 3)
-    assert "not declared" in star.parameters.set_index("key").loc["MJStar.SomethingElse", "help"]
+def test_a_key_that_is_not_known_passes_with_a_notice(star, caplog):
+    star.set_parameter("MJStar.MImgCleanStd.CleanLevel", 3)
+    assert "not declared" in star.parameters.set_index("key").loc["MJStar.MImgCleanStd.CleanLevel", "help"]
     star.check()
-    with pytest.raises(UnknownNameError, match="-savecerevt"):
-        star.set_parameter("-savecerevents", True)
+    (notice,) = star.notices()
+    assert "MJStar.MImgCleanStd.CleanLevel1" in notice
+    assert notice in caplog.text
+    assert escape(notice) in star._repr_html_()
+    assert "MJStar.MImgCleanStd.CleanLevel" in star.runcard.values
+
+
+def test_a_switch_can_be_taken_back(star):
     star.set_parameter("-savecerevt", True).set_parameter("-savecerevt", False)
     assert "-savecerevt" not in star.cmdline
+    star.check()
+
+
+def test_help_tells_every_parameter():
+    assert Star.__doc__ is not None
+    assert Star.__doc__.startswith("star: calibrated files of one telescope")
+    assert "MJStar.MImgCleanStd.CleanLevel1 : float, default 6.0 phe" in Star.__doc__
+
+
+def test_a_description_never_fails(tmp_path):
+    for program in (Star([], out=tmp_path), Star("*.odd", out=tmp_path), SuperStar("a.root"), Spectra([], "Crab")):
+        assert "not run" in repr(program)
+        assert "<code>" in program._repr_html_()
 
 
 def test_superstar_tells_the_telescopes_apart(tmp_path):
@@ -112,7 +139,9 @@ def test_coach_puts_its_files_into_the_card(tmp_path):
         "RF.model": "xgboost",
     }
     assert "-RFgh" in coach.arguments()
-    assert {path.relative_to(coach.out).as_posix() for path in coach.outputs} >= set(FOREST_FILES)
+    assert {path.relative_to(coach.out).as_posix() for path in coach.outputs} == {"RF.root", "training_report.json"}
+    coach.set_parameter("-RFgh", False)
+    assert {path.relative_to(coach.out).as_posix() for path in coach.outputs} > set(FOREST_FILES)
 
 
 def test_melibea_names_every_forest(tmp_path):
@@ -126,10 +155,10 @@ def test_melibea_names_every_forest(tmp_path):
 
 @pytest.mark.parametrize("program", ALL.values())
 def test_every_declared_parameter_is_documented(program):
-    table = options(program)
-    assert table["key"].is_unique
-    assert (table["help"] != "").all()
+    assert len({item.key for item in program.declared}) == len(program.declared)
     for item in program.declared:
+        assert item.help
+        assert item.source
         assert item.default is None or type(item.default) is item.type
         assert item.flag == item.key.startswith("-")
 
@@ -141,6 +170,7 @@ def test_all_faults_of_star_are_in_one_message(tmp_path):
     good, mixed, later = put(tmp_path, Y1[0], Y2, I1)
     star = Star([good, mixed, later, tmp_path / Y1[1], tmp_path / "odd.root"], out=tmp_path)
     star.set_parameter("MJStar.MImgCleanStd.CleanLevel1", "six").set_parameter("MJStar.UseAddNoise", 1)
+    star.set_parameter("-savecerevents", True).set_parameter("MJStar.MAddNoise.Method", True)
     with pytest.raises(InputError) as caught:
         star.check()
     text = str(caught.value)
@@ -153,6 +183,8 @@ def test_all_faults_of_star_are_in_one_message(tmp_path):
         "M1 and M2 are mixed",
         "CleanLevel1 = 'six'",
         "UseAddNoise = 1: it should be bool",
+        "MAddNoise.Method = True: it should be int",
+        "unknown flag '-savecerevents' (did you mean -savecerevt?)",
     ):
         assert part in text
 
@@ -161,9 +193,15 @@ def test_all_faults_of_star_are_in_one_message(tmp_path):
     ("program", "part"),
     [
         (lambda folder: Star([], out=folder), "no input files"),
+        (lambda folder: Star(f"{folder}/*_Y_*.root", out=folder), r"no file is named .*/\*_Y_\*\.root"),
+        (lambda folder: Star(put(folder, Y1[0], f"again/{Y1[0]}"), out=folder), "would make the same"),
+        (lambda folder: SuperStar(put(folder, I1, I2, I1.replace(RUN, "05095173")), out=folder), "no file of M2 for"),
         (lambda folder: SuperStar(put(folder, I1), out=folder), "no file of M2"),
         (lambda folder: SuperStar(put(folder, I2), out=folder), "no file of M1"),
         (lambda folder: Coach([], [], out=folder), "no input files"),
+        (lambda folder: Coach(put(folder, S), [], out=folder), r"no files for RF\.data"),
+        (lambda folder: Coach(put(folder / "a b", S), put(folder, S), out=folder), "a blank in it"),
+        (lambda folder: Coach(put(folder, S), put(folder, S), model="forest"), "it can be xgboost, random_forest"),
         (lambda folder: Melibea(put(folder, S), folder / "rf", out=folder), "train one for this cell with coach"),
         (lambda folder: Dl3(put(folder, Q), [], out=folder), "no test Monte Carlo"),
         (lambda folder: Dl3(put(folder, Q), folder / "mc.root", out=folder), "there is no file"),
@@ -174,7 +212,7 @@ def test_what_is_missing_is_named_before_anything_runs(tmp_path, program, part):
     made: Program = program(tmp_path)
     with pytest.raises(InputError, match=part):
         made.run()
-    assert made.outcome is None
+    assert made.outcomes == ()
     assert not (tmp_path / ".logs").exists()
 
 
@@ -187,7 +225,9 @@ def test_star_of_an_installed_mars(mars, star):
     assert star.report()["state"] == "done"
     assert star.report()["outputs"] == [str(path) for path in star.outputs]
     assert "star finished" in star.log
-    assert f"{mars.marssys / 'star'} --ind=" in star.log.splitlines()[0]
+    program, pattern, *_ = shlex.split(star.log.splitlines()[0].partition("$ ")[2])
+    assert program == str(mars.marssys / "star")
+    assert pattern.startswith("--ind=")
     assert star.card_path.is_file()
 
 
@@ -213,7 +253,7 @@ def test_all_programs_of_an_installed_mars(mars, tmp_path):
         ("half", "_I_", False),
         ("empty", "is empty", False),
         ("no tree", "has no tree Events", False),
-        ("no last words", "last words", False),
+        ("no events", "its tree Events is empty", False),
     ],
 )
 def test_no_run_that_went_wrong_is_accepted(mars, star, behaviour, fault, permanent):
@@ -235,6 +275,45 @@ def test_what_a_program_says_is_wrong_comes_first(mars, star):
     assert caught.value.message.splitlines()[0] == "Events of a.root cannot be read"
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "hint"),
+    [
+        ("no memory", r"memory ran out"),
+        ("no disk", r"disk is full"),
+        ("other ROOT", r"mars\.rootsys"),
+        ("no display", r"need -b"),
+    ],
+)
+def test_known_words_lead_to_their_cause(mars, star, behaviour, hint):
+    with pytest.raises(ProgramError) as caught:
+        star.run(mars.behave(behaviour))
+    assert re.search(hint, caught.value.hint or "")
+
+
+def test_what_the_stand_in_refuses_a_real_one_would_refuse(mars, star):
+    """The stand-in is worth nothing if it takes anything."""
+    command = mars.installation.command_for(star, log=star.out / "star.log")
+    for odd in (("--nonsense",), ("--ind=a", "--ind=b")):
+        assert execute(dataclasses.replace(command, argv=command.argv + odd)).returncode == 2
+    no_batch = tuple(word for word in command.argv if word != "-b")
+    with pytest.raises(ProgramError, match="need -b"):
+        star.accept(execute(dataclasses.replace(command, argv=no_batch)))
+
+
+def test_parts_run_at_the_same_time_and_fail_apart(mars, star):
+    star.set_parameter("MJStar.MImgCleanStd.CleanLevel1", 8.0).run(mars.installation, parallel=2)
+    logs = [f"{path.stem}.log" for path in star.outputs]
+    assert [Path(log).name for log in star.report()["logs"]] == logs
+    assert star.log.count("star finished") == 2
+    for path in star.outputs:
+        assert path.is_file()
+        assert "CleanLevel1: 8" in (path.parent / ".logs" / f"{path.stem}.rc").read_text()
+    with pytest.raises(ProgramError, match="failed for 2 of its products") as caught:
+        star.run(mars.behave("crash"), parallel=2)
+    assert all(name in str(caught.value) for name in logs)
+    assert star.report()["state"] == "failed"
+
+
 def test_a_killed_program_hints_at_memory(mars, star):
     with pytest.raises(ProgramError, match=r"compute\.workers"):
         star.run(mars.behave("killed"))
@@ -247,7 +326,7 @@ def test_one_that_hangs_took_too_long(mars, star):
         star.accept(outcome)
 
 
-@pytest.mark.parametrize("behaviour", ["fail", "lie", "half", "empty", "no tree", "no last words"])
+@pytest.mark.parametrize("behaviour", ["fail", "lie", "half", "empty", "no tree", "half of the last"])
 def test_a_report_never_calls_a_refused_run_done(mars, star, behaviour):
     with pytest.raises(ProgramError):
         star.run(mars.behave(behaviour))
@@ -272,9 +351,23 @@ def test_a_program_that_is_not_there_hints_at_marssys(mars, star):
         star.accept(execute(command))
 
 
+def test_the_embedded_engine_must_say_that_it_has_finished(star, tmp_path):
+    for path in put(star.out, *(path.name for path in star.outputs)):
+        with uproot.recreate(path) as file:
+            for tree in star.trees:
+                file.mktree(tree, {"x": np.float64}).extend({"x": np.arange(5.0)})
+    log = tmp_path / "star.log"
+    argv = Installation.embedded().command_for(star, log=log).argv
+    outcome = Outcome(argv, 0, log, datetime.now(UTC), 1.0)
+    log.write_text("12:00:00 star: killed at the last mome")
+    with pytest.raises(ProgramError, match="last words"):
+        star.accept(outcome)
+    log.write_text("12:00:00 star finished: 5 events")
+    star.accept(outcome)
+
+
 def test_the_embedded_engine_refuses_what_is_no_calibrated_file(star):
     with pytest.raises(ProgramError) as caught:
         star.run()
     assert Y1[0] in caught.value.message
-    assert star.outcome is not None
-    assert star.outcome.returncode != 0
+    assert star.report()["returncode"] != 0

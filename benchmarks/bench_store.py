@@ -64,6 +64,17 @@ def fill(root: Path, number: int) -> list[Path]:
     return ends
 
 
+def multiply(ends: list[Path], number: int) -> list[Path]:
+    """Put so many products with records beside the given ones, without flushing each; return them."""
+    text, made = record_path(ends[0]).read_text(), []
+    for n in range(number):
+        product = ends[0].with_name(f"many{n}.root")
+        product.write_bytes(b"content")
+        record_path(product).write_text(text)
+        made.append(product)
+    return made
+
+
 def bare_write(path: Path, text: str) -> None:
     """Write a text beside its place, flush it, rename it, flush the folder."""
     beside = path.with_suffix(".beside")
@@ -85,6 +96,7 @@ def lock_and_free(path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--products", type=int, default=300)
+    parser.add_argument("--records", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=7)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -96,6 +108,8 @@ def main() -> None:
             (record_path(end).parent / f"bare-{end.name}", record.to_json())
             for end, record in zip(ends, records, strict=True)
         ]
+        fingerprint_of_all = records[0].fingerprint
+        many = multiply(ends, given.records)
         every = list((Path(folder) / "store").rglob(".records/*.json"))
         tasks = {
             "a record is written / text, flush, rename": (
@@ -107,6 +121,11 @@ def main() -> None:
                 n,
                 lambda: [is_complete(end, f"f-{end.name}") for end in ends],
                 lambda: [(json.loads(record_path(end).read_text()), end.stat()) for end in ends],
+            ),
+            f"{given.records:,} records of a plan, each / JSON read, stat": (
+                given.records,
+                lambda: [is_complete(product, fingerprint_of_all) for product in many],
+                lambda: [(json.loads(record_path(product).read_text()), product.stat()) for product in many],
             ),
             "a fingerprint / SHA-256 of its text": (
                 n,

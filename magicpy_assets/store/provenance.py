@@ -1,41 +1,74 @@
-"""Where a product came from: its record, those of what it was made from, and so on to the archive."""
+"""Where a product came from: its record, those of what it was made from, and so on to the archive.
+
+Products are found by name and fingerprint within their store, never by path: a store that has been moved or copied as
+a whole still knows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from magicpy_assets.core.errors import MissingInputError
 from magicpy_assets.store.layout import Layout
 from magicpy_assets.store.records import RECORDS, Record, read_record
 
+CARD_LENGTH = 68
+"""Signs of text that fit into one card of a FITS header."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Node:
-    """A product with its record, and the nodes of what it was made from. `record` is None where it is gone."""
+    """A product with its record, and the nodes of what it was made from. `record` is None where it is gone.
+
+    What several products were made from, such as a forest, is one node that all of them share.
+    """
 
     name: str
+    fingerprint: str
     record: Record | None
-    inputs: tuple[Node, ...] = field(default=())
+    inputs: tuple[Node, ...] = ()
 
-    def lines(self, depth: int = 0) -> Iterator[str]:
-        """Return the tree as lines of text."""
-        record = self.record
-        told = f"{record.stage}, {record.program} {record.program_version}, {record.start}" if record else "no record"
-        parameters = ", ".join(f"{key}={value}" for key, value in sorted(record.parameters.items())) if record else ""
-        yield f"{'  ' * depth}{self.name} ({told})" + (f" [{parameters}]" if parameters else "")
-        for node in self.inputs:
-            yield from node.lines(depth + 1)
+    def to_dict(self) -> dict[str, Any]:
+        """Return the tree as plain values; what has been told before is named only."""
+        return self._to_dict(set())
+
+    def _to_dict(self, told: set[Node]) -> dict[str, Any]:
+        values: dict[str, Any] = {"name": self.name, "fingerprint": self.fingerprint}
+        if self in told:
+            return values
+        told.add(self)
+        if self.record is not None:
+            record = self.record
+            values |= {key: getattr(record, key) for key in ("stage", "program", "program_version", "start", "host")}
+            values |= {"parameters": dict(record.parameters), "simulated": record.simulated}
+        return values | {"inputs": [node._to_dict(told) for node in self.inputs]}
 
     def __str__(self) -> str:
-        return "\n".join(self.lines())
+        return "\n".join(self._lines(0, set()))
+
+    def _lines(self, depth: int, told: set[Node]) -> Iterator[str]:
+        again = self in told and bool(self.inputs)
+        yield "  " * depth + self.name + (" (as above)" if again else self._story())
+        if again:
+            return
+        told.add(self)
+        for node in self.inputs:
+            yield from node._lines(depth + 1, told)
+
+    def _story(self) -> str:
+        if self.record is None:
+            return " (no record)"
+        record = self.record
+        parts = (record.stage, f"{record.program} {record.program_version}".strip(), record.start)
+        parameters = ", ".join(f"{key}={value}" for key, value in sorted(record.parameters.items()))
+        return f" ({', '.join(filter(None, parts))})" + (f" [{parameters}]" if parameters else "")
 
 
 def history(product: Path) -> Node:
-    """Return the tree of everything that a product was made from, found by name within its store.
-
-    A store that has been moved or copied as a whole still knows.
+    """Return the tree of everything that a product was made from.
 
     Raises
     ------
@@ -45,23 +78,50 @@ def history(product: Path) -> Node:
     record = read_record(product)
     if record is None:
         raise MissingInputError(f"{product} has no record", hint="only products of a store have a history")
-    return _node(product.name, record, _records(Layout.of(product).root))
+    return _Family(Layout.of(product).root).node(product.name, record.fingerprint, record)
 
 
-def _records(root: Path) -> dict[tuple[str, str], Path]:
-    """Return the products of a store by name and fingerprint."""
-    found = {}
-    for path in root.rglob(f"{RECORDS}/*.json"):
-        product = path.parent.parent / path.name.removesuffix(".json")
-        record = read_record(product)
-        if record is not None:
-            found[product.name, record.fingerprint] = product
-    return found
+class _Family:
+    """The products of a store by name, and the nodes that have been made of them."""
+
+    def __init__(self, root: Path) -> None:
+        self.places: dict[str, list[Path]] = {}
+        self.nodes: dict[tuple[str, str], Node] = {}
+        for path in root.rglob(f"{RECORDS}/*.json"):
+            name = path.name.removesuffix(".json")
+            self.places.setdefault(name, []).append(path.parent.parent / name)
+
+    def node(self, name: str, fingerprint: str, record: Record | None) -> Node:
+        inputs = tuple(self.of(*known) for known in record.inputs) if record else ()
+        return Node(name, fingerprint, record, inputs)
+
+    def of(self, name: str, fingerprint: str) -> Node:
+        key = (name, fingerprint)
+        if key not in self.nodes:
+            records = (read_record(place) for place in self.places.get(name, ()))
+            found = next((record for record in records if record and record.fingerprint == fingerprint), None)
+            self.nodes[key] = Node(name, fingerprint, None)  # for a broken record that names itself
+            self.nodes[key] = self.node(name, fingerprint, found)
+        return self.nodes[key]
 
 
-def _node(name: str, record: Record | None, known: dict[tuple[str, str], Path]) -> Node:
-    inputs = []
-    for other, value in record.inputs if record else ():
-        place = known.get((other, value))
-        inputs.append(_node(other, read_record(place) if place else None, known))
-    return Node(name, record, tuple(inputs))
+def header_cards(record: Record) -> dict[str, str | int | bool]:
+    """Return what a product's own header should say of its record: keys and values that FITS and ROOT can hold.
+
+    The fingerprint leads to the record, and the record to everything else.
+    """
+    cards: dict[str, str | int | bool] = {
+        "STAGE": record.stage,
+        "PROGRAM": record.program,
+        "PROGVERS": record.program_version,
+        "RESVERS": record.results_version,
+        "FINGERPR": record.fingerprint,
+        "NINPUTS": len(record.inputs),
+        "MADE": record.start,
+        "SIMULATD": record.simulated,
+    }
+    return {key: _card_text(value) if isinstance(value, str) else value for key, value in cards.items()}
+
+
+def _card_text(text: str) -> str:
+    return "".join(sign if " " <= sign <= "~" else "?" for sign in text)[:CARD_LENGTH]

@@ -11,6 +11,8 @@ import hashlib
 import json
 import logging
 import os
+import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ from filelock import FileLock, Timeout
 logger = logging.getLogger(__name__)
 
 RECORDS = ".records"
+PENDING = ".pending"
 OUTCOMES = ("done", "failed", "set aside")
 _CHUNK = 1 << 20
 
@@ -178,18 +181,23 @@ def checksum(path: Path) -> str:
 def pending(path: Path) -> Iterator[Path]:
     """Give a temporary name beside `path`; on success it becomes `path`, after an error nothing is left.
 
-    The file and its folder are flushed to disk, so that a file of that name is always whole.
+    What a killed process has left is removed by whoever locks the product next; see `ProductLock`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.pending")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PENDING}")
     try:
         yield temporary
-        _flush(temporary)
-        temporary.replace(path)
-        _flush(path.parent)
+        put_in_place(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Give a finished file its name. It and its folder are flushed to disk: a file of that name is always whole."""
+    _flush(temporary)
+    temporary.replace(path)
+    _flush(path.parent)
 
 
 def _flush(path: Path) -> None:
@@ -201,32 +209,55 @@ def _flush(path: Path) -> None:
 
 
 class ProductLock:
-    """Keeps other processes away from a product. The lock dies with its process."""
+    """Keeps other processes away from a product. The lock dies with its process.
+
+    A mark beside the lock stays when its holder is killed. Whoever comes next sees it, and removes what `pending` has
+    left of the product or its record: nobody else may be writing them now.
+    """
 
     def __init__(self, product: Path) -> None:
+        self.product = product
         self.path = product.parent / RECORDS / f"{product.name}.lock"
+        self._mark = self.path.with_suffix(".busy")
         self._lock = FileLock(self.path, thread_local=False)
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free, and tell whether it was."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._lock.acquire(timeout=0)
+            self._acquire(timeout=0)
         except Timeout:
             return False
         return True
 
     def release(self) -> None:
-        """Let go of the lock."""
+        """Let go of the lock, if it is held."""
+        if not self._lock.is_locked:
+            return
+        self._mark.unlink(missing_ok=True)
         self._lock.release()
 
-    def __enter__(self) -> Self:
+    def _acquire(self, timeout: float) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock.acquire()
+        self._lock.acquire(timeout=timeout)
+        if self._mark.exists():
+            for written in (self.product, record_path(self.product)):
+                _remove_leftovers(written)
+        self._mark.touch()
+
+    def __enter__(self) -> Self:
+        self._acquire(timeout=-1)
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.release()
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the temporary files that `pending` has made for a path."""
+    temporary = re.compile(re.escape(f".{path.name}.") + "[0-9a-f]{8}" + re.escape(PENDING))
+    for left in path.parent.iterdir():
+        if temporary.fullmatch(left.name):
+            left.unlink(missing_ok=True)
 
 
 def product_lock(product: Path) -> ProductLock:

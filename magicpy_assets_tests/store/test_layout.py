@@ -1,8 +1,7 @@
-"""Where products lie, both ways, and the history that their records tell."""
+"""Where products lie, both ways."""
 
 from __future__ import annotations
 
-import shutil
 from datetime import date
 from pathlib import Path
 
@@ -12,10 +11,8 @@ from hypothesis import strategies as st
 
 from magicpy_assets.core import datalevels, moons, periods, zeniths
 from magicpy_assets.core.cell import Cell
-from magicpy_assets.core.errors import InputError, MagicpyError, MissingInputError
+from magicpy_assets.core.errors import InputError, MagicpyError
 from magicpy_assets.store.layout import Layout, Place
-from magicpy_assets.store.provenance import history
-from magicpy_assets.store.records import Record, record_path, write_record
 
 LAYOUT = Layout(Path("/data/store"))
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.+\-]{0,40}", fullmatch=True)
@@ -94,61 +91,3 @@ def test_other_paths_are_refused(path):
 def test_misspelt_paths_are_refused(path):
     with pytest.raises(MagicpyError):
         LAYOUT.place(LAYOUT.root / path)
-
-
-# History
-
-
-def put(product: Path, stage: str, inputs: dict[str, str], **fields: object) -> None:
-    product.parent.mkdir(parents=True, exist_ok=True)
-    product.write_text(stage)
-    write_record(product, Record(f"f-{product.name}", stage, product.name, inputs=tuple(inputs.items()), **fields))
-
-
-def fill(root: Path) -> Path:
-    """Put a calibrated file, two star files and a superstar file into a store; return the last."""
-    layout, cell = Layout(root), Cell.parse("ST0316/za05to35/weak")
-    put(layout.calibrated("CrabNebula", date(2021, 3, 14), "y.root"), "calibrated", {})
-    star, superstar = datalevels.Star, datalevels.SuperStar
-    put(layout.data("CrabNebula", star, cell, "i1.root"), "star", {"y.root": "f-y.root"}, parameters={"b": 2, "a": 1})
-    put(layout.data("CrabNebula", star, cell, "i2.root"), "star", {"y.root": "f-y.root", "gone.root": "f-gone"})
-    made = layout.data("CrabNebula", superstar, cell, "s.root")
-    put(made, "superstar", {"i1.root": "f-i1.root", "i2.root": "f-i2.root"}, program="superstar", program_version="2")
-    return made
-
-
-def test_a_history_reaches_to_the_archive(tmp_path):
-    node = history(fill(tmp_path))
-    assert [child.name for child in node.inputs] == ["i1.root", "i2.root"]
-    assert [leaf.name for child in node.inputs for leaf in child.inputs] == ["y.root", "y.root", "gone.root"]
-    gone = node.inputs[1].inputs[1]
-    assert gone.record is None
-    lines = str(node).splitlines()
-    assert len(lines) == 6
-    assert lines[0].startswith("s.root (superstar, superstar 2")
-    assert lines[1].startswith("  i1.root (star")
-    assert lines[1].endswith("[a=1, b=2]")
-    assert lines[-1] == "    gone.root (no record)"
-
-
-def test_a_moved_store_still_knows(tmp_path):
-    made = fill(tmp_path / "old")
-    expected = str(history(made))
-    shutil.move(tmp_path / "old", tmp_path / "new")
-    assert str(history(tmp_path / "new" / made.relative_to(tmp_path / "old"))) == expected
-
-
-def test_a_product_made_anew_is_not_what_its_children_were_made_from(tmp_path):
-    made = fill(tmp_path)
-    star = made.parents[3] / "star" / "ST0316" / "za05to35-weak" / "i1.root"
-    write_record(star, Record("another", "star", "i1.root"))
-    first, second = history(made).inputs
-    assert first.record is None
-    assert second.record is not None
-
-
-def test_what_has_no_record_has_no_history(tmp_path):
-    made = fill(tmp_path)
-    record_path(made).unlink()
-    with pytest.raises(MissingInputError, match=r"s\.root has no record"):
-        history(made)

@@ -272,6 +272,55 @@ def test_a_killed_writer_leaves_nothing_half_done(tmp_path, before):
     assert target.read_bytes() == b"new"
 
 
+WRITE_BOTH_HALF = """
+import sys, time
+from pathlib import Path
+from magicpy_assets.store.records import pending, product_lock, record_path
+product = Path(sys.argv[1])
+with product_lock(product), pending(product) as one, pending(record_path(product)) as other:
+    one.write_bytes(b"half")
+    other.write_bytes(b"half")
+    print("half", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_whoever_locks_the_product_next_clears_away_what_a_killed_process_left(tmp_path):
+    target = tmp_path / "a.root"
+    others = [tmp_path / ".a.root.notes.pending", tmp_path / ".a.root.gz.01234567.pending"]
+    for other in others:
+        other.write_text("of others")
+    with in_another_process(WRITE_BOTH_HALF, str(target)) as child:
+        wait_for(child, "half")
+        assert not product_lock(target).try_acquire()
+        assert len(list(tmp_path.rglob(".*.pending"))) == 4
+        child.kill()
+    with product_lock(target):
+        assert sorted(tmp_path.rglob(".*.pending")) == sorted(others)
+    assert not is_complete(target, "f1")
+
+
+def test_a_lock_that_was_let_go_leaves_no_mark(tmp_path):
+    target = tmp_path / "a.root"
+    with product_lock(target), pending(target) as temporary:
+        temporary.write_bytes(b"whole")
+        lock = product_lock(target)
+        lock.release()  # it is not this one that holds
+        assert (record_path(target).parent / "a.root.busy").exists()
+    left = {path.name for path in record_path(target).parent.iterdir()}
+    assert left <= {"a.root.lock"}
+
+
+def test_threads_that_write_the_same_file_do_not_meet(tmp_path):
+    target = tmp_path / "a.root"
+    with pending(target) as one, pending(target) as other:
+        assert one != other
+        one.write_bytes(b"one")
+        other.write_bytes(b"other")
+    assert target.read_bytes() == b"one"
+    assert list(tmp_path.iterdir()) == [target]
+
+
 # Locks
 
 HOLD = """
@@ -308,6 +357,37 @@ def test_a_lock_keeps_another_process_away_until_it_is_let_go(tmp_path):
         lock = product_lock(product)
         assert lock.try_acquire()
         lock.release()
+
+
+MAKE = """
+import sys, time
+from pathlib import Path
+from magicpy_assets.store.records import Record, is_complete, pending, product_lock, write_record
+product = Path(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+with product_lock(product):
+    found = is_complete(product, "f1")
+    if not found:
+        with pending(product) as temporary:
+            temporary.write_bytes(b"made")
+            time.sleep(0.2)
+        write_record(product, Record("f1", "star", ""))
+print("found" if found else "made", flush=True)
+"""
+
+
+def test_of_two_processes_on_one_product_the_second_waits_and_finds_it_done(tmp_path):
+    product = tmp_path / "a.root"
+    children = [in_another_process(MAKE, str(product)) for _ in range(2)]
+    for child in children:
+        wait_for(child, "ready")
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("\n")
+        child.stdin.flush()
+    assert sorted(child.communicate()[0].strip() for child in children) == ["found", "made"]
+    assert is_complete(product, "f1")
 
 
 def test_a_lock_dies_with_its_process(tmp_path):

@@ -1,7 +1,7 @@
 """What worker processes cost: `python benchmarks/bench_executor.py`, less than a minute.
 
-Prints how long pieces of work take with the executor, beside a common process pool and beside no pool at all, and what
-it costs when workers are killed. What several workers gain can be told on an idle machine only.
+Prints how long pieces of work take with the executor and with a common process pool, what it costs when workers are
+killed, and what a program costs that is started as one. What several workers gain can be told on an idle machine only.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import multiprocessing
 import os
 import signal
+import subprocess
 import tempfile
 import time
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from magicpy_assets.compute.base import Command, execute
 from magicpy_assets.compute.local import LocalExecutor
 
 ROUNDS = 1_000_000
@@ -70,18 +72,34 @@ def deaths(workers: int, number: int, killed: int) -> float:
         return time.perf_counter() - start
 
 
+def programs(number: int) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        for _ in range(number):
+            execute(Command(("/bin/true",), Path(folder) / "log"))
+        return time.perf_counter() - start
+
+
+def bare(number: int) -> float:
+    start = time.perf_counter()
+    for _ in range(number):
+        subprocess.run(["/bin/true"], check=True)
+    return time.perf_counter() - start
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--pieces", type=int, default=12)
+    parser.add_argument("--empty", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
     workers, pieces = given.workers, given.pieces
     with LocalExecutor(workers) as ours, common(workers) as other, LocalExecutor(1) as one:
         turns = range(given.repeats)
         told(
-            "500 empty pieces, executor / common pool",
-            [(seconds(ours, 500, work=nothing), seconds(other, 500, work=nothing)) for _ in turns],
+            f"{given.empty} empty pieces, executor / common pool",
+            [(seconds(ours, given.empty, work=nothing), seconds(other, given.empty, work=nothing)) for _ in turns],
         )
         told(
             f"{pieces} busy pieces, executor / common pool",
@@ -95,7 +113,11 @@ def main() -> None:
         f"{pieces} busy pieces, 3 workers killed / none",
         [(deaths(workers, pieces, 3), deaths(workers, pieces, 0)) for _ in turns],
     )
+    told("50 programs that do nothing, with log and leash / bare", [(programs(50), bare(50)) for _ in turns])
 
 
 if __name__ == "__main__":
-    main()
+    # Workers import what they call by name.
+    import bench_executor
+
+    bench_executor.main()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import json
 import os
 import shlex
 import signal
@@ -19,6 +20,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
+
+from magicpy_assets.compute import leash
 
 CRASHED = 70
 TIMED_OUT = 124
@@ -36,7 +39,8 @@ class Command:
     log
         The log file; every line gets a time stamp.
     entry
-        `module:function` to call in this process with `arguments` instead of starting a program.
+        `module:function` to call in this process with `arguments` instead of starting a program; not where there is
+        a time limit, for only a process can be stopped at any moment.
     arguments
         The words after the program's name, for `entry`.
     env
@@ -120,7 +124,8 @@ def execute(command: Command) -> Outcome:
     with _log(command.log) as log:
         log.write(f"$ {command}\n")
         log.flush()
-        returncode = _call(command, log) if command.entry else _spawn(command, log)
+        here = command.entry and command.timeout_s is None
+        returncode = _call(command, log) if here else _spawn(command, log)
     return Outcome(command.argv, returncode, command.log, started, time.monotonic() - clock)
 
 
@@ -131,6 +136,8 @@ def _call(command: Command, log: _Stamped) -> int:
             main: Any = getattr(importlib.import_module(module), name)
             return int(main(list(command.arguments)) or 0)
         except SystemExit as stop:
+            if isinstance(stop.code, str):
+                log.write(f"{stop.code}\n")
             return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         except Exception:  # noqa: BLE001 - whatever a program does wrong is its outcome
             traceback.print_exc(file=log)
@@ -138,13 +145,13 @@ def _call(command: Command, log: _Stamped) -> int:
 
 
 def _spawn(command: Command, log: _Stamped) -> int:
+    """Run a program on a leash: should we be killed, it does not outlive us."""
     try:
         child = subprocess.Popen(
-            command.argv,
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-I", "-S", leash.__file__],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=dict(command.env) if command.env is not None else None,
             cwd=command.cwd,
             text=True,
             errors="replace",
@@ -152,18 +159,20 @@ def _spawn(command: Command, log: _Stamped) -> int:
         )
     except OSError as error:
         log.write(f"cannot start {command.argv[0]}: {error}\n")
-        return 127
+        return leash.NOT_FOUND
+    assert child.stdin is not None
     assert child.stdout is not None
     reader = threading.Thread(target=_copy, args=(child.stdout, log), daemon=True)
     reader.start()
-    try:
-        returncode = child.wait(command.timeout_s)
-    except subprocess.TimeoutExpired:
-        _stop(child)
-        returncode = TIMED_OUT
-    except BaseException:
-        _stop(child)
-        raise
+    with child.stdin as hold:
+        try:
+            hold.write(json.dumps([command.argv, dict(command.env) if command.env is not None else None]) + "\n")
+            hold.flush()
+            returncode = child.wait(command.timeout_s)
+        except subprocess.TimeoutExpired:
+            returncode = TIMED_OUT
+        finally:
+            _stop(child)
     reader.join(_GRACE_S)
     if returncode == TIMED_OUT and command.timeout_s is not None:
         log.write(f"stopped after {command.timeout_s:g} s\n")
@@ -171,7 +180,7 @@ def _spawn(command: Command, log: _Stamped) -> int:
 
 
 def _copy(source: IO[str], log: _Stamped) -> None:
-    # The log is closed before the source where a program leaves children behind that go on talking.
+    # The log is closed before the source where a program leaves children behind that have escaped.
     with source, contextlib.suppress(ValueError):
         for line in source:
             log.write(line)
@@ -179,19 +188,9 @@ def _copy(source: IO[str], log: _Stamped) -> None:
 
 
 def _stop(child: subprocess.Popen[str]) -> None:
-    """End a child and all its own children: first asked, then made to."""
+    """End a child, if it has not ended by itself, and all that it has started: first asked, then made to."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, number)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            continue
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, signal.SIGKILL)
-        return
-
-
-def python() -> str:
-    """Return the interpreter that runs us."""
-    return sys.executable

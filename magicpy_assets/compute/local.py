@@ -1,42 +1,84 @@
 """This machine: worker processes, of which one may die without harm to the others.
 
-Workers are started afresh, not forked, so that threads and compiled kernels of the parent cannot hurt them, and each
-keeps to one thread.
+Workers are fresh interpreters: no threads and compiled kernels of ours are copied into them, and the user's script is
+not run again, as `multiprocessing` would. So what they are to call must be importable by name.
 """
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
+import pickle
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
+from multiprocessing import Pipe
+from types import TracebackType
 from typing import Any
 
+from magicpy_assets.compute.worker import GRACE_S
 from magicpy_assets.core.errors import ProgramError
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-_ATTEMPTS = 2
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+ATTEMPTS = 2
+_MEMORY = "most likely memory ran out: use fewer workers (compute.workers)"
 
 
-def _become_worker() -> None:
-    """Prepare a worker: one thread, and no answer to Ctrl-C, which the parent deals with."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Asked to end, a worker first stops the program that it has started.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    for name in _THREAD_VARIABLES:
-        os.environ[name] = "1"
+class WorkerDiedError(Exception):
+    """A worker process has ended in the middle of its work."""
+
+
+class Worker:
+    """A worker process and the pipe to it, the only hold it has on life. Used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._pipe, theirs = Pipe()
+        number = theirs.fileno()
+        code = f"import sys; sys.path[:] = {sys.path!r}; from magicpy_assets.compute.worker import main"
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", f"{code}; sys.exit(main({number}))"],
+                stdin=subprocess.DEVNULL,
+                env=os.environ | ONE_THREAD,
+                pass_fds=[number],
+            )
+
+    def call(self, fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Call a function there, and return what it returns or raise what it raises.
+
+        Raises
+        ------
+        WorkerDiedError
+            If the worker does not live to answer.
+        """
+        call = pickle.dumps((fn, args, kwargs))
+        try:
+            self._pipe.send_bytes(call)
+            answer = self._pipe.recv_bytes()
+        except (EOFError, OSError) as error:
+            raise WorkerDiedError from error
+        succeeded, result = pickle.loads(answer)
+        if not succeeded:
+            raise result
+        return result
+
+    def close(self) -> None:
+        """Let go of the worker and wait for its end; one that does not end is killed."""
+        self._pipe.close()
+        try:
+            self.process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
 
 class LocalExecutor(Executor):
-    """Worker processes, each a pool of its own that a thread here looks after.
+    """Worker processes, each looked after by a thread here.
 
-    In a common pool the death of one worker ends the work of all. Here it is known whose work it was: that is tried
-    once more in a fresh worker, then fails with a `ProgramError`, and nobody else takes notice.
+    So it is known whose work it was when one dies: that is tried once more in a fresh worker, then fails with a
+    `ProgramError`, and nobody else takes notice.
     """
 
     def __init__(self, workers: int) -> None:
@@ -44,75 +86,81 @@ class LocalExecutor(Executor):
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="worker")
         self._mine = threading.local()
         self._lock = threading.Lock()
-        self._open: set[ProcessPoolExecutor] = set()
+        self._open: set[Worker] = set()
         self._cancelled = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a function in a worker."""
+        """Call a function, importable by name, in a worker."""
         return self._threads.submit(self._run, fn, args, kwargs)
 
     def _run(self, fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """Run a function in the worker of this thread, and wait for it."""
-        for _ in range(_ATTEMPTS):
+        """Call a function in the worker of this thread, and wait for it."""
+        for _ in range(ATTEMPTS):
+            worker = self._worker()
             try:
-                return self._start(fn, args, kwargs).result()
-            except BaseException as error:
+                return worker.call(fn, args, kwargs)
+            except WorkerDiedError:
+                code = self._forget(worker)
                 if self._cancelled:
-                    raise CancelledError from error
-                if not isinstance(error, BrokenProcessPool):
-                    raise
-                with self._lock:
-                    self._forget()
+                    raise CancelledError from None
+        killed = code == -signal.SIGKILL
         raise ProgramError(
-            "a worker process was killed twice on the same work",
-            hint="most likely memory ran out: use fewer workers (compute.workers)",
+            f"a worker process {'was killed' if killed else f'ended with code {code}'} twice on the same work",
+            hint=_MEMORY if killed else None,
             permanent=False,
         )
 
-    def _start(self, fn: Callable[..., Any], args: Any, kwargs: Any) -> Future[Any]:
-        # Under the lock, so that no worker starts after all have been killed.
+    def _worker(self) -> Worker:
+        found: Worker | None = getattr(self._mine, "worker", None)
+        if found is not None and found.process.poll() is not None:  # it was killed while it had nothing to do
+            self._forget(found)
+            found = None
+        # Under the lock, so that no worker starts after all have been told to end.
         with self._lock:
             if self._cancelled:
                 raise CancelledError
-            try:
-                return self._worker().submit(fn, *args, **kwargs)
-            except BrokenProcessPool:  # it was killed while it had nothing to do
-                self._forget()
-                return self._worker().submit(fn, *args, **kwargs)
-
-    def _worker(self) -> ProcessPoolExecutor:
-        found: ProcessPoolExecutor | None = getattr(self._mine, "worker", None)
-        if found is None:
-            context = multiprocessing.get_context("spawn")
-            found = self._mine.worker = ProcessPoolExecutor(1, mp_context=context, initializer=_become_worker)
-            self._open.add(found)
+            if found is None:
+                found = self._mine.worker = Worker()
+                self._open.add(found)
         return found
 
-    def _forget(self) -> None:
-        self._open.discard(self._mine.worker)
+    def _forget(self, worker: Worker) -> int:
+        """Part with a worker of this thread that has ended; returns its return code."""
+        with self._lock:
+            self._open.discard(worker)
         self._mine.worker = None
+        worker.close()
+        return worker.process.returncode
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Stop: with `cancel_futures` the workers are killed, else they finish first."""
+        """Stop: with `cancel_futures` the workers and what they have started are stopped, else they finish first."""
         if cancel_futures:
-            with self._lock:
-                self._cancelled = True
+            self._stop_workers()
+        try:
+            self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)
+        except BaseException:  # Ctrl-C while waiting
+            self._stop_workers()
+            self._threads.shutdown(wait=True, cancel_futures=True)
+            raise
+        finally:
+            if wait:
                 for worker in self._open:
-                    kill(worker)
-        self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)
-        if wait:
+                    worker.close()
+                self._open.clear()
+
+    def _stop_workers(self) -> None:
+        with self._lock:
+            self._cancelled = True
             for worker in self._open:
-                worker.shutdown()
-            self._open.clear()
+                worker.process.terminate()
 
-
-def kill(pool: ProcessPoolExecutor) -> None:
-    """End the workers of a pool and whatever they started."""
-    for process in list((getattr(pool, "_processes", None) or {}).values()):
-        with contextlib.suppress(ProcessLookupError, AttributeError, OSError):
-            os.kill(process.pid, signal.SIGTERM)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # After an error, such as Ctrl-C, nobody waits for what is under way.
+        self.shutdown(wait=True, cancel_futures=error is not None)
 
 
 def open_local(workers: int | None = None) -> LocalExecutor:
-    """Open a pool of workers on this machine, by default one for each core that we may use."""
+    """Open workers on this machine, by default one for each core that we may use."""
     return LocalExecutor(workers or len(os.sched_getaffinity(0)))

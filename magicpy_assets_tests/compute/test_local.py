@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, wait
 from pathlib import Path
 
@@ -32,7 +34,7 @@ def test_workers_return_and_raise_as_a_call_would(pool):
     assert list(pool.map(work.square, range(6))) == [0, 1, 4, 9, 16, 25]
     with pytest.raises(KeyError, match="wrong"):
         pool.submit(work.fail).result()
-    assert set(pool.submit(work.threads).result()) == {"1"}
+    assert pool.submit(work.threads).result() == {1}
     assert pool.submit(work.ignores_interrupts).result()
 
 
@@ -53,6 +55,26 @@ def test_work_that_kills_its_worker_fails_alone(pool, tmp_path):
     assert len(deaths.read_text().splitlines()) == 2
     assert len(notes.read_text().splitlines()) == 4
     assert pool.submit(work.square, 7).result() == 49
+
+
+def test_work_that_ends_its_worker_by_itself_is_not_said_to_lack_memory(pool):
+    with pytest.raises(ProgramError, match="ended with code 5 twice") as caught:
+        pool.submit(work.leave, 5).result()
+    assert caught.value.hint is None
+
+
+def test_what_cannot_travel_is_an_error_and_no_more(pool):
+    with pytest.raises(TypeError, match="cannot be sent back"):
+        pool.submit(work.hand_back_what_cannot_travel).result()
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        pool.submit(lambda: None).result()
+    assert pool.submit(work.square, 2).result() == 4
+
+
+def test_an_error_tells_where_in_the_worker_it_arose(pool):
+    error = pool.submit(work.fail).exception()
+    assert error is not None
+    assert "work.py" in "".join(error.__notes__)
 
 
 def test_work_killed_once_is_done_in_the_end(pool, tmp_path):
@@ -87,17 +109,52 @@ def test_a_closed_pool_takes_no_more_work():
 def test_cancelling_stops_the_programs_that_workers_started(tmp_path):
     executor, file = LocalExecutor(1), tmp_path / "pid"
     running = executor.submit(work.run_for_ever, file)
-    while not (file.exists() and file.read_text()):
-        assert not running.done()
-        time.sleep(0.02)
+    pid = work.number_in(file)
     waiting = executor.submit(work.square, 3)
-    pid = int(file.read_text())
     assert work.is_alive(pid)
     executor.shutdown(cancel_futures=True)
     assert not work.is_alive(pid)
     assert waiting.cancelled()
     with pytest.raises(CancelledError):
         running.result()
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    started = []
+
+    def start(*words: Path) -> subprocess.Popen[str]:
+        file = Path(work.__file__).with_name("script.py")
+        env = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        started.append(
+            subprocess.Popen([sys.executable, file, *words], stdout=subprocess.PIPE, env=env, cwd=tmp_path, text=True)
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_script_needs_no_guard_and_runs_once(script):
+    said, _ = script().communicate(timeout=60)
+    assert said == "script runs\n9 {1}\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_nothing_outlives_a_script_that_is_stopped(script, tmp_path, number):
+    folders = [tmp_path / name for name in "ab"]
+    for folder in folders:
+        folder.mkdir()
+    process = script(*folders)
+    pids = [work.number_in(folder / "pid") for folder in folders]
+    assert all(work.is_alive(pid) for pid in pids)
+    workers = [work.parent_of(work.parent_of(pid)) for pid in pids]
+    assert {work.parent_of(worker) for worker in workers} == {process.pid}
+    process.send_signal(number)
+    process.wait(timeout=30)
+    assert work.all_end([*pids, *workers])
 
 
 # Commands
@@ -122,7 +179,16 @@ def test_a_command_leaves_its_words_in_the_log_with_the_time(log):
     assert all(len(line.split(" ")[0].split(":")) == 3 for line in lines)
 
 
-@pytest.mark.parametrize(("code", "expected"), [("raise SystemExit(3)", 3), ("import os; os.kill(os.getpid(), 9)", -9)])
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("raise SystemExit(3)", 3),
+        ("raise SystemExit(255)", 255),
+        ("import os; os.kill(os.getpid(), 9)", -9),
+        ("import os; os.kill(os.getpid(), 15)", -15),
+        ("import resource, os; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); os.kill(os.getpid(), 11)", -11),
+    ],
+)
 def test_a_return_code_is_kept(log, code, expected):
     assert python(code, log).returncode == expected
 
@@ -152,6 +218,22 @@ def test_one_that_hangs_is_stopped_with_all_its_children(log, tmp_path):
     assert [work.is_alive(int(pid)) for pid in pids.read_text().split()] == [False, False]
 
 
+def test_a_program_takes_what_it_has_started_with_it(log, tmp_path):
+    code = (
+        "import subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid))\n"
+    )
+    assert python(code, log).returncode == 0
+    assert work.all_end([work.number_in(tmp_path / "pid")])
+
+
+def test_a_program_with_a_time_limit_is_never_called_here(log):
+    command = Command((sys.executable, "-c", "print('a program')"), log, entry="entries:interrupt", timeout_s=60.0)
+    assert execute(command).returncode == 0
+    assert "a program" in log.read_text()
+
+
 def test_bytes_that_are_no_text_do_no_harm(log):
     outcome = python("import sys; sys.stdout.buffer.write(b'\\xff\\xfe end\\n')", log)
     assert outcome.returncode == 0
@@ -179,7 +261,9 @@ def test_environment_and_folder_are_those_that_were_given(log, tmp_path):
 def test_a_program_can_be_called_in_this_process(log, entry, words, expected):
     command = Command(("program", *words), log, entry=entry, arguments=words)
     assert execute(command).returncode == expected
-    assert ("Traceback" in log.read_text()) == (expected == CRASHED)
+    text = log.read_text()
+    assert ("Traceback" in text) == (expected == CRASHED)
+    assert all(word in text for word in words if entry != "entries:leave" or not word.isdigit())
 
 
 def test_an_interruption_is_no_outcome(log):

@@ -51,8 +51,20 @@ def fail() -> None:
     raise KeyError("wrong")
 
 
-def threads() -> tuple[str | None, ...]:
-    return tuple(os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"))
+def threads() -> set[int]:
+    """How many threads the libraries for linear algebra use here."""
+    import numpy  # noqa: F401 - brings one of them
+    import threadpoolctl
+
+    return {int(library["num_threads"]) for library in threadpoolctl.threadpool_info()}
+
+
+def leave(code: int) -> None:
+    os._exit(code)
+
+
+def hand_back_what_cannot_travel() -> object:
+    return lambda: None
 
 
 def ignores_interrupts() -> bool:
@@ -70,3 +82,25 @@ def run_for_ever(file: Path) -> None:
 def is_alive(pid: int) -> bool:
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
     return bool(state.strip()) and not state.startswith("Z")
+
+
+def number_in(file: Path) -> int:
+    """The number in a file, once it is there."""
+    for _ in range(3000):
+        if file.exists() and file.read_text():
+            return int(file.read_text())
+        time.sleep(0.01)
+    raise TimeoutError(file)
+
+
+def parent_of(pid: int) -> int:
+    return int(subprocess.run(["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, text=True, check=True).stdout)
+
+
+def all_end(pids: list[int]) -> bool:
+    """Whether processes end within the time that they have for it."""
+    for _ in range(200):
+        if not any(is_alive(pid) for pid in pids):
+            return True
+        time.sleep(0.1)
+    return False

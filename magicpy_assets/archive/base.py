@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -109,5 +109,5 @@ class Archive(Protocol):
     def read_text(self, remote: RemoteFile) -> str:
         """Return the content of a small text file."""
 
-
-Listing = Sequence[RemoteFile]
+    def close(self) -> None:
+        """Stop what is being fetched."""

@@ -23,7 +23,7 @@ from magicpy_assets.core.runs import (
 )
 from magicpy_assets.formats.runreport import parse_run_report
 from magicpy_assets.store.layout import Layout
-from magicpy_assets.store.records import pending
+from magicpy_assets.store.records import pending, product_lock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,67 +47,74 @@ class Catalogue:
     def __init__(self, layout: Layout, archive: Archive) -> None:
         self.layout = layout
         self.archive = archive
+        self._folder = layout.catalogue(date.min).parent
+        self._state = self._folder / _STATE
+        self._read: tuple[tuple[object, ...], pd.DataFrame] | None = None
 
     def refresh(self) -> list[date]:
         """Read the run reports that are new or have changed; returns the MAGIC dates of those nights.
 
-        A report that cannot be understood is left for the next time, with a warning.
+        A report that cannot be understood is left for the next time, with a warning. Of several processes that refresh
+        one catalogue, one does the work and the others wait.
         """
-        known = self._known()
         changed = []
-        for remote in self.archive.reports():
-            version = f"{remote.size}|{remote.modified}"
+        with product_lock(self._state):
+            known = self._known()
             try:
-                night = night_of(remote.path.split("/")[-2])
-                if known.get(night_folder(night)) == version and self._path(night).is_file():
-                    continue
-                self._take(remote, night)
-            except MagicpyError as error:
-                logger.warning("run report %s is left out: %s", remote.name, error)
-                continue
-            known[night_folder(night)] = version
-            changed.append(night)
-        if changed:
-            self._keep(known)
+                for remote in self.archive.reports():
+                    night = self._take_if_new(remote, known)
+                    if night is not None:
+                        changed.append(night)
+            finally:
+                if changed:
+                    self._keep(known)
         return changed
 
-    def _path(self, night: date) -> Path:
-        return self.layout.catalogue(night)
-
-    def _take(self, remote: RemoteFile, night: date) -> None:
-        table = parse_run_report(self.archive.read_text(remote), name=remote.name)
-        with pending(self._path(night)) as temporary:
-            table.to_parquet(temporary)
+    def _take_if_new(self, remote: RemoteFile, known: dict[str, str]) -> date | None:
+        version = f"{remote.size}|{remote.modified}"
+        try:
+            night = night_of(remote.path.split("/")[-2])
+            table = self.layout.catalogue(night)
+            if known.get(night_folder(night)) == version and table.is_file():
+                return None
+            runs = parse_run_report(self.archive.read_text(remote), name=remote.name)
+            with product_lock(table), pending(table) as temporary:
+                runs.to_parquet(temporary)
+        except MagicpyError as error:
+            logger.warning("run report %s is left out: %s", remote.name, error)
+            return None
+        known[night_folder(night)] = version
+        return night
 
     def _known(self) -> dict[str, str]:
-        path = self.layout.catalogue(date.min).parent / _STATE
-        if not path.is_file():
+        if not self._state.is_file():
             return {}
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
+            return dict(json.loads(self._state.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
-            logger.warning("%s cannot be read (%s): all run reports are read again", path, error)
+            logger.warning("%s cannot be read (%s): all run reports are read again", self._state, error)
             return {}
 
     def _keep(self, known: dict[str, str]) -> None:
-        with pending(self.layout.catalogue(date.min).parent / _STATE) as temporary:
+        with pending(self._state) as temporary:
             temporary.write_text(json.dumps(known, indent=1, sort_keys=True), encoding="utf-8")
 
     def runs(self, source: str | None = None, period: Period | None = None) -> pd.DataFrame:
         """Return the run table: a row per run with `core.runs.RUN_COLUMNS`, in order of time."""
-        import pandas as pd
-
-        folder = self.layout.catalogue(date.min).parent
-        parts = [pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))] if folder.is_dir() else []
-        if not parts:
-            empty = {column.name: pd.Series(dtype=column.dtype) for column in REPORT_COLUMNS}
-            return with_cells(pd.DataFrame(empty))
-        table = with_cells(pd.concat(parts, ignore_index=True).drop_duplicates("run", keep="last"))
+        table = self._all_runs()
         if source is not None:
             table = table[table["source"] == source]
         if period is not None:
             table = table[table["period"] == period.name]
-        return table.sort_values("start_mjd").reset_index(drop=True)
+        return table.reset_index(drop=True)
+
+    def _all_runs(self) -> pd.DataFrame:
+        """Return the table of all runs, read again only if a night has changed."""
+        paths = sorted(self._folder.glob("*.parquet"))
+        state = tuple((path.name, found.st_mtime_ns, found.st_size) for path in paths if (found := path.stat()))
+        if self._read is None or self._read[0] != state:
+            self._read = (state, _table_of(paths))
+        return self._read[1]
 
     def subruns(self, source: str, nights: list[date]) -> pd.DataFrame:
         """Return the calibrated files of a source in some nights, `core.runs.SUBRUN_COLUMNS`."""
@@ -118,16 +125,16 @@ class Catalogue:
             for remote in self.archive.files(datalevels.Calibrated, source, night_folder(night)):
                 name = parse_name(remote.name)
                 if isinstance(name, DataFile):
-                    size = float("nan") if remote.size is None else float(remote.size)
-                    row = (
-                        name.run,
-                        name.telescope,
-                        name.subrun,
-                        source,
-                        pd.Timestamp(night),
-                        remote.name,
-                        size,
-                        remote.state,
-                    )
-                    rows.append(row)
+                    size, day = float("nan") if remote.size is None else float(remote.size), pd.Timestamp(night)
+                    rows.append((name.run, name.telescope, name.subrun, source, day, remote.name, size, remote.state))
         return pd.DataFrame(rows, columns=[column.name for column in SUBRUN_COLUMNS])
+
+
+def _table_of(paths: list[Path]) -> pd.DataFrame:
+    import pandas as pd
+
+    parts = [pd.read_parquet(path) for path in paths]
+    if not parts:
+        parts = [pd.DataFrame({column.name: pd.Series(dtype=column.dtype) for column in REPORT_COLUMNS})]
+    runs = pd.concat(parts, ignore_index=True).drop_duplicates("run", keep="last")
+    return with_cells(runs).sort_values("start_mjd", ignore_index=True)

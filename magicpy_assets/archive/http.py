@@ -1,42 +1,35 @@
-"""The data server over HTTP: list, fetch in parallel, resume, verify. Nothing is fetched twice, nothing lies half done.
-
-Passwords go into the authentication header only: never into a log, a message or a record.
-"""
+"""The data server over HTTP: what there is, and getting it, several files at a time. Nothing is fetched twice."""
 
 from __future__ import annotations
 
 import json
 import logging
-import os
-import shutil
 import threading
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
-from urllib.parse import quote, urlsplit
-
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
 
 from magicpy_assets.archive.base import ONLINE, FetchItem, FetchReport, RemoteFile
+from magicpy_assets.archive.connection import Connection, NotOnServerError, RangeError
 from magicpy_assets.archive.listing import parse_listing
+from magicpy_assets.archive.transfer import Transfer, check_space
+from magicpy_assets.core import datalevels
 from magicpy_assets.core.datalevels import DataLevel
-from magicpy_assets.core.errors import AccessDeniedError, ArchiveError, ConfigError, unknown
+from magicpy_assets.core.errors import AccessDeniedError, ArchiveError, InputError, unknown
 from magicpy_assets.core.progress import announce
+from magicpy_assets.core.runs import parse_name
 from magicpy_assets.store.records import pending
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 1 << 16
-"""Bytes written at a time: so much at most is lost when a connection breaks."""
-TRIES = 4
-CONNECT_S, READ_S = 10.0, 120.0
-FREE_SPACE_MARGIN = 1.05
+TAPE_PATIENCE_S = 5.0
+"""A file that is not sent within this time is still on tape."""
+
+Content = tuple[list[RemoteFile], list[str]]
+"""Files and names of folders of a folder."""
 
 
 class HttpArchive:
@@ -54,6 +47,13 @@ class HttpArchive:
         Answer from the last listings, fetch nothing.
     listings
         Folder where the last listings are kept.
+    tape_patience_s
+        How long a file on tape is waited for before the others go on.
+
+    Attributes
+    ----------
+    as_of
+        Offline: time of the oldest listing that has been used (UTC); None otherwise.
 
     Raises
     ------
@@ -70,21 +70,24 @@ class HttpArchive:
         concurrency: int = 4,
         offline: bool = False,
         listings: Path | None = None,
+        tape_patience_s: float = TAPE_PATIENCE_S,
     ) -> None:
-        if urlsplit(url).password is not None:
-            raise ConfigError(
-                "the address of the data server has a password in it",
-                hint="set archive.user, and the password in MAGICPY_ARCHIVE_PASSWORD, netrc or keyring",
-            )
-        self.url = url.rstrip("/")
         self.offline = offline
         self.concurrency = concurrency
-        self._auth = (user, password or "") if user else None
+        self.as_of: datetime | None = None
+        self._connection = Connection(url, user, password)
         self._listings = listings
-        self._local = threading.local()
+        self._tape_patience_s = tape_patience_s
+        self._versions: dict[str, str] = {}
+        self._closed = threading.Event()
 
     def __repr__(self) -> str:
-        return f"HttpArchive({self.url}{', offline' if self.offline else ''})"
+        since = f", as of {self.as_of:%Y-%m-%d %H:%M} UTC" if self.as_of else ""
+        return f"HttpArchive({self._connection.url}{', offline' if self.offline else ''}{since})"
+
+    def close(self) -> None:
+        """Stop what is being fetched; it can be gone on with."""
+        self._closed.set()
 
     # What there is
 
@@ -101,8 +104,8 @@ class HttpArchive:
         return self._folders(f"{folder}/{source}")
 
     def files(self, level: DataLevel, source: str, night: str) -> list[RemoteFile]:
-        """Return the files of a source in a night."""
-        return self._list(f"{self._data_folder(level)}/{source}/{night}")[0]
+        """Return the files of a source in a night; what else lies there is left out."""
+        return self._files_of(level, f"{self._data_folder(level)}/{source}/{night}")
 
     def mc_files(self, period: str, zenith: str, use: str) -> list[RemoteFile]:
         """Return the Monte Carlo of a period and zenith range; empty where the server has none."""
@@ -111,44 +114,72 @@ class HttpArchive:
             if name not in self._folders(folder):
                 return []
             folder = f"{folder}/{name}"
-        return self._list(folder)[0]
+        return self._files_of(datalevels.Calibrated, folder)
 
     def reports(self) -> list[RemoteFile]:
         """Return the run reports of all nights."""
-        return [
-            remote
-            for night in self._folders("/CCdata")
-            for remote in self._list(f"/CCdata/{night}")[0]
-            if remote.name.endswith(".run")
-        ]
+        nights = [f"/CCdata/{night}" for night in self._folders("/CCdata")]
+        with ThreadPoolExecutor(self.concurrency) as pool:
+            listed = list(pool.map(self._list, nights))
+        return [remote for files, _ in listed for remote in files if remote.name.endswith(".run")]
+
+    def _files_of(self, level: DataLevel, folder: str) -> list[RemoteFile]:
+        found = self._list(folder)[0]
+        files = [remote for remote in found if _level_of(remote.name) == level]
+        if len(files) < len(found):
+            logger.info("%s also holds %d files that are no %s files", folder, len(found) - len(files), level.key)
+        return files
 
     def _data_folder(self, level: DataLevel) -> str:
         return f"/Data/{level.name}/{self._version(f'/Data/{level.name}')}"
 
     def _version(self, folder: str) -> str:
-        """Return the newest processing version of a tree: the highest of v1, v2, ..."""
-        found = [name for name in self._folders(folder) if name[:1] == "v" and name[1:].isdigit()]
-        if not found:
-            raise ArchiveError(f"the data server has no processing version in {folder}")
-        return max(found, key=lambda name: int(name[1:]))
+        """Return the newest processing version of a tree: the highest of v1, v2, ... when it was first asked for."""
+        if folder not in self._versions:
+            found = [name for name in self._folders(folder) if name[:1] == "v" and name[1:].isdecimal()]
+            if not found:
+                raise ArchiveError(f"the data server has no processing version in {folder}")
+            self._versions[folder] = max(found, key=lambda name: int(name[1:]))
+        return self._versions[folder]
 
     def _folders(self, folder: str) -> list[str]:
         return self._list(folder)[1]
 
-    def _list(self, folder: str) -> tuple[list[RemoteFile], list[str]]:
-        """Return files and folders of a folder, from the server or, if it cannot be reached, from the last listing."""
+    def _list(self, folder: str) -> Content:
+        """Return files and folders of a folder, from the server, or offline from its last listing."""
         if self.offline:
             return self._last_listing(folder)
-        answer = self._get(folder + "/")
-        files, folders = parse_listing(answer.text, folder)
+        try:
+            files, folders = self._listed(folder)
+        except NotOnServerError as error:
+            raise self._with_near_names(error, folder) from error
         self._keep_listing(folder, files, folders)
         return files, folders
+
+    def _listed(self, folder: str) -> Content:
+        return parse_listing(self._connection.text(folder.rstrip("/") + "/"), folder)
+
+    def _with_near_names(self, error: NotOnServerError, path: str) -> NotOnServerError:
+        """Return an error that also says what lies nearest to a path that is not there."""
+        folder = path.rstrip("/")
+        while folder:
+            folder, _, name = folder.rpartition("/")
+            try:
+                files, folders = self._listed(folder)
+            except NotOnServerError:
+                continue
+            except ArchiveError:
+                break
+            hint = unknown("name", name, [*folders, *(file.name for file in files)]).hint
+            return NotOnServerError(f"{error.message}; in {folder or '/'}: {hint}")
+        return error
+
+    # Listings for times without a server
 
     def _listing_path(self, folder: str) -> Path | None:
         if self._listings is None:
             return None
-        host = urlsplit(self.url).hostname or "server"
-        return self._listings / host / (folder.strip("/").replace("/", "~") + ".json")
+        return self._listings / self._connection.host / (folder.strip("/").replace("/", "~") + ".json")
 
     def _keep_listing(self, folder: str, files: list[RemoteFile], folders: list[str]) -> None:
         path = self._listing_path(folder)
@@ -161,13 +192,21 @@ class HttpArchive:
             with pending(path) as temporary:
                 temporary.write_text(json.dumps(content), encoding="utf-8")
 
-    def _last_listing(self, folder: str) -> tuple[list[RemoteFile], list[str]]:
+    def _last_listing(self, folder: str) -> Content:
         path = self._listing_path(folder)
-        if path is None or not path.is_file():
-            raise ArchiveError(f"offline, and {folder} has never been listed", hint="set archive.offline to false once")
-        content = json.loads(path.read_text(encoding="utf-8"))
-        logger.info("offline: listing of %s is of %s", folder, content["at"])
-        return [RemoteFile(**file) for file in content["files"]], list(content["folders"])
+        try:
+            content = json.loads(path.read_text(encoding="utf-8") if path else "{}")
+            files = [RemoteFile(**file) for file in content["files"]]
+            folders, at = list(content["folders"]), datetime.fromisoformat(content["at"])
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ArchiveError(
+                f"offline, and {folder} has never been listed", hint="set archive.offline to false once"
+            ) from error
+        if self.as_of is None:
+            age = (datetime.now(UTC) - at).total_seconds() / 3600
+            logger.warning("offline: what %s has is as of %.1f hours ago", self._connection.url, age)
+        self.as_of = min(at, self.as_of or at)
+        return files, folders
 
     # Getting
 
@@ -175,10 +214,10 @@ class HttpArchive:
         """Return the content of a small text file."""
         if self.offline:
             raise ArchiveError(f"offline: {remote.name} cannot be read")
-        return self._get(remote.path).text
+        return self._connection.text(remote.path)
 
     def fetch(self, wanted: Iterable[tuple[RemoteFile, Path]]) -> FetchReport:
-        """Get files into places, several at a time; a file that fails stops no other.
+        """Get files into places, several at a time; a file that fails, or is still on tape, stops no other.
 
         Raises
         ------
@@ -188,168 +227,68 @@ class HttpArchive:
             If the server does not let us in.
         """
         pairs = list(wanted)
-        self._check_space(pairs)
-        report = FetchReport()
+        if pairs:
+            check_space(pairs[0][1].parent, sum(remote.size or 0 for remote, target in pairs if not target.exists()))
+        stop = threading.Event()
+        order = sorted(range(len(pairs)), key=lambda n: pairs[n][0].state != ONLINE)
+        items: dict[int, FetchItem] = {}
         with ThreadPoolExecutor(self.concurrency) as pool:
-            for item in pool.map(lambda pair: self._fetch_one(*pair), pairs):
-                report.items.append(item)
-                announce(len(pairs), len(report.items), "download")
-        return report
+            futures = {pool.submit(self._fetch_one, *pairs[n], stop): n for n in order}
+            try:
+                for future in as_completed(futures):
+                    items[futures[future]] = future.result()
+                    announce(len(pairs), len(items), "download")
+            except BaseException:
+                stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return FetchReport([items[n] for n in range(len(pairs))])
 
-    def _check_space(self, pairs: list[tuple[RemoteFile, Path]]) -> None:
-        needed = sum(remote.size or 0 for remote, target in pairs if not target.exists())
-        if not pairs or not needed:
-            return
-        folder = next(parent for parent in pairs[0][1].absolute().parents if parent.exists())
-        free = shutil.disk_usage(folder).free
-        if needed * FREE_SPACE_MARGIN > free:
-            raise ArchiveError(
-                f"{needed / 1e9:.1f} GB are to be fetched, but {folder} has {free / 1e9:.1f} GB free",
-                hint="choose another store, or fewer runs",
-            )
-
-    def _fetch_one(self, remote: RemoteFile, target: Path) -> FetchItem:
+    def _fetch_one(self, remote: RemoteFile, target: Path, stop: threading.Event) -> FetchItem:
         started = time.monotonic()
-        if (self.offline or remote.state != ONLINE) and target.is_file() and target.stat().st_size == remote.size:
-            return FetchItem(remote, target, "cached", remote.size)
-        if self.offline:
-            return FetchItem(remote, target, "failed", message="offline")
-        if remote.state != ONLINE:
-            return FetchItem(
-                remote, target, "waiting", message=f"{remote.name} is on tape ({remote.state}); ask again later"
-            )
+
+        def item(remote: RemoteFile, status: str, message: str = "") -> FetchItem:
+            size = target.stat().st_size if status in ("fetched", "cached") else 0
+            return FetchItem(remote, target, status, size, time.monotonic() - started, message)
+
         try:
-            known = self._head(remote)
-            if target.is_file() and known.size is not None and target.stat().st_size == known.size:
-                return FetchItem(known, target, "cached", known.size)
-            size = self._transfer(known, target)
+            if self.offline or remote.state != ONLINE:
+                if target.is_file() and target.stat().st_size == remote.size:
+                    return item(remote, "cached")
+                if self.offline:
+                    return item(remote, "failed", "offline")
+                if not self._is_readable(remote):
+                    return item(remote, "waiting", f"{remote.name} is on tape ({remote.state}); ask again later")
+            transfer = Transfer(self._connection, target, lambda: stop.is_set() or self._closed.is_set())
+            known, came = transfer.run(remote)
         except AccessDeniedError:
             raise
-        except (ArchiveError, requests.RequestException, OSError) as error:
-            message = error.message if isinstance(error, ArchiveError) else f"{type(error).__name__}: {error}"
-            return FetchItem(remote, target, "failed", seconds=time.monotonic() - started, message=message)
-        return FetchItem(known, target, "fetched", size, time.monotonic() - started)
+        except NotOnServerError as error:
+            return item(remote, "failed", self._with_near_names(error, remote.path).message)
+        except ArchiveError as error:
+            return item(remote, "failed", error.message)
+        except OSError as error:
+            return item(remote, "failed", f"{type(error).__name__}: {error}")
+        return item(known, "fetched" if came else "cached")
 
-    def _head(self, remote: RemoteFile) -> RemoteFile:
-        answer = self._ask("HEAD", remote.path)
-        size = answer.headers.get("Content-Length")
-        modified = answer.headers.get("Last-Modified")
-        return replace(
-            remote,
-            size=int(size) if size else remote.size,
-            modified=parsedate_to_datetime(modified).isoformat() if modified else remote.modified,
-            etag=(answer.headers.get("ETag") or "").strip('"') or None,
-        )
-
-    def _transfer(self, remote: RemoteFile, target: Path) -> int:
-        """Fetch a file beside its place, going on where an earlier try stopped, and rename it when it is whole."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.part")
-        mark = part.with_name(part.name + ".etag")
-        if part.exists() and (not remote.etag or not mark.exists() or mark.read_text() != remote.etag):
-            part.unlink()
-        if remote.etag:
-            mark.write_text(remote.etag)
-        for attempt in range(TRIES):
-            try:
-                self._append(remote, part)
-            except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-                if attempt == TRIES - 1:
-                    raise ArchiveError(
-                        f"the connection broke {TRIES} times while {remote.name} was fetched ({type(error).__name__})",
-                        permanent=False,
-                    ) from error
-                time.sleep(0.2 * 2**attempt)
-                continue
-            size = part.stat().st_size
-            if remote.size is None or size == remote.size:
-                break
-            if size > remote.size:
-                part.unlink()
-        else:
-            raise ArchiveError(
-                f"{remote.name} has another size than the server says ({remote.size} bytes)", permanent=False
-            )
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(target)
-        mark.unlink(missing_ok=True)
-        return target.stat().st_size
-
-    def _append(self, remote: RemoteFile, part: Path) -> None:
-        have = part.stat().st_size if part.exists() else 0
-        if remote.size is not None and have == remote.size:
-            return
-        headers = {"Accept-Encoding": "identity"}
-        if have:
-            headers["Range"] = f"bytes={have}-"
-            if remote.etag:
-                headers["If-Range"] = f'"{remote.etag}"'
-        with self._ask("GET", remote.path, headers=headers, stream=True) as answer:
-            # 200 to a range means that the server starts over, because it cannot resume or the file has changed.
-            resumed = answer.status_code == requests.codes.partial_content
-            if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-                raise ArchiveError(f"the data server sends another part of {remote.name} than it was asked for")
-            mode = "ab" if resumed else "wb"
-            with part.open(mode) as file:
-                for chunk in answer.iter_content(CHUNK):
-                    file.write(chunk)
-
-    # Asking
-
-    def _get(self, path: str) -> requests.Response:
-        return self._ask("GET", path)
-
-    def _ask(
-        self, method: str, path: str, *, headers: dict[str, str] | None = None, stream: bool = False
-    ) -> requests.Response:
-        address = self.url + quote(path)
+    def _is_readable(self, remote: RemoteFile) -> bool:
+        """Ask for a file on tape, which makes the server read it; tell whether it can be had already."""
         try:
-            answer = self._session().request(
-                method, address, headers=headers, stream=stream, timeout=(CONNECT_S, READ_S), allow_redirects=False
-            )
-        except requests.exceptions.RetryError as error:
-            raise ArchiveError(f"the data server is busy: {path} was refused {TRIES} times", permanent=False) from error
-        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            if stream:
+            first_byte = {"Range": "bytes=0-0"}
+            self._connection.ask(
+                "GET", remote.path, headers=first_byte, stream=True, once_within_s=self._tape_patience_s
+            ).close()
+        except RangeError:
+            return True
+        except ArchiveError as error:
+            if error.permanent:
                 raise
-            raise ArchiveError(
-                f"the data server {self.url} cannot be reached, or broke off, when asked for {path}",
-                hint="archive.offline uses what is here",
-                permanent=False,
-            ) from error
-        self._check(answer, path)
-        return answer
+            return False
+        return True
 
-    def _check(self, answer: requests.Response, path: str) -> None:
-        code = answer.status_code
-        if code in (401, 403):
-            who = f"user {self._auth[0]}" if self._auth else "nobody"
-            raise AccessDeniedError(
-                f"the data server {self.url} does not let {who} read {path} (answer {code})",
-                hint="set archive.user, and the password in MAGICPY_ARCHIVE_PASSWORD, netrc or keyring",
-            )
-        if code == requests.codes.not_found:
-            raise ArchiveError(f"the data server has no {path}")
-        if code == requests.codes.requested_range_not_satisfiable or code >= 300:
-            raise ArchiveError(f"the data server answers {code} for {path}", permanent=code < 500)
 
-    def _session(self) -> requests.Session:
-        """Return the session of this thread: one connection each, with retries for what can pass."""
-        found: requests.Session | None = getattr(self._local, "session", None)
-        if found is None:
-            found = requests.Session()
-            found.trust_env = False
-            found.auth = self._auth
-            retry = Retry(
-                total=TRIES,
-                backoff_factor=0.2,
-                status_forcelist=(429, 500, 502, 503, 504),
-                allowed_methods=("GET", "HEAD"),
-                respect_retry_after_header=True,
-            )
-            adapter = HTTPAdapter(max_retries=retry)
-            found.mount("http://", adapter)
-            found.mount("https://", adapter)
-            self._local.session = found
-        return found
+def _level_of(name: str) -> DataLevel | None:
+    try:
+        return parse_name(name).level
+    except InputError:
+        return None

@@ -101,6 +101,8 @@ class Session:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
+        if self._archive is not None:
+            self._archive.close()
         if self._server is not None:
             self._server.__exit__(None, None, None)
             self._server = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from base64 import b64encode
 from collections import defaultdict
@@ -24,9 +25,14 @@ class Rogue:
         Content by path; pages are HTML.
     todo
         By path, what to do with the next requests, first first: a status such as `503`, `drop N` (break off after N
-        bytes), `ignore range`, `wrong range`, `shorter`, `longer`, `redirect`. Then the server behaves.
-    etag
-        Of all files; empty for none.
+        bytes), `stall N` (send nothing more after N bytes until `released`), `wait` (answer when `released`),
+        `endless`, `ignore range`, `wrong range`, `shorter`, `longer`, `redirect`. Then the server behaves.
+    etag, modified
+        Of all files, as in headers; empty for none.
+    headers
+        More headers for files, by path.
+    pause
+        What a busy server says in `Retry-After`.
     asked
         Every request: method, path, Range.
     sent
@@ -36,7 +42,11 @@ class Rogue:
     files: dict[str, bytes] = field(default_factory=dict)
     pages: dict[str, str] = field(default_factory=dict)
     todo: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    etag: str = "v1"
+    etag: str = '"v1"'
+    modified: str = ""
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)
+    pause: str = "0"
+    released: threading.Event = field(default_factory=threading.Event)
     locked: bool = False
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     sent: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -74,11 +84,15 @@ def serve_rogue() -> Iterator[Rogue]:
                 rogue.asked.append((method, self.path, self.headers.get("Range", "")))
                 steps = rogue.todo[self.path] if method == "GET" else []
                 step = steps.pop(0) if steps else ""
+            if step == "wait":
+                rogue.released.wait(60)
             expected = "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).decode()
             if rogue.locked and self.headers.get("Authorization") != expected:
                 self.say(401, b"", {})
             elif step.isdigit():
-                self.say(int(step), b"not now", {"Retry-After": "0"})
+                self.say(int(step), b"not now", {"Retry-After": rogue.pause})
+            elif step == "endless":
+                self.endless()
             elif step == "redirect":
                 self.say(302, b"", {"Location": f"http://localhost:{rogue.port}/elsewhere"})
             elif self.path in rogue.pages:
@@ -89,32 +103,44 @@ def serve_rogue() -> Iterator[Rogue]:
                 self.say(404, b"", {})
 
         def file(self, content: bytes, step: str, method: str) -> None:
-            headers = {"ETag": f'"{rogue.etag}"'} if rogue.etag else {}
+            headers = {"ETag": rogue.etag, "Last-Modified": rogue.modified} | rogue.headers.get(self.path, {})
+            headers = {name: value for name, value in headers.items() if value}
             if step == "shorter":
                 content = content[:-10]
             elif step == "longer":
                 content += b"0123456789"
-            match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-            fresh = self.headers.get("If-Range", f'"{rogue.etag}"') == f'"{rogue.etag}"'
+            match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+            condition = self.headers.get("If-Range")
+            fresh = condition is None or condition in (rogue.etag, rogue.modified)
             if method == "HEAD" or match is None or step == "ignore range" or not fresh:
                 self.body(200, content, headers, step, method)
                 return
-            first = int(match[1])
+            first, stop = int(match[1]), min(int(match[2] or len(content)) + 1, len(content))
             if first >= len(content):
                 self.say(416, b"", headers)
                 return
             if step == "wrong range":
                 first = 0
-            headers["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
-            self.body(206, content[first:], headers, step, method)
+            headers["Content-Range"] = f"bytes {first}-{stop - 1}/{len(content)}"
+            self.body(206, content[first:stop], headers, step, method)
 
         def body(self, code: int, content: bytes, headers: dict[str, str], step: str, method: str = "GET") -> None:
-            if not step.startswith("drop"):
+            if not step.startswith(("drop", "stall")):
                 self.say(code, content, headers, method)
                 return
             some = content[: int(step.split()[1])]
             self.say(code, some, headers | {"Content-Length": str(len(content))}, method)
+            if step.startswith("stall"):
+                rogue.released.wait(60)
             self.close_connection = True
+
+        def endless(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.close_connection = True
+            while True:
+                self.wfile.write(b"<table>" * 100_000)
+                rogue.sent[self.path] += 700_000
 
         def say(self, code: int, content: bytes, headers: dict[str, str], method: str | None = None) -> None:
             self.send_response(code)
@@ -127,14 +153,26 @@ def serve_rogue() -> Iterator[Rogue]:
                     rogue.sent[self.path] += len(content)
 
     with running(Handler) as rogue.port:
-        yield rogue
+        try:
+            yield rogue
+        finally:
+            rogue.released.set()
+
+
+class Server(ThreadingHTTPServer):
+    """A server that does not mind clients who hang up."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 @contextmanager
 def running(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
     """Run a server in a thread of its own; gives its port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -66,6 +68,37 @@ def test_only_what_is_new_is_read(catalogue):
     assert {path: path.stat().st_mtime_ns for path in catalogue.layout.root.rglob("*.parquet")} == before
     catalogue.layout.catalogue(NIGHTS[0]).unlink()
     assert catalogue.refresh() == [NIGHTS[0]]
+
+
+def test_a_table_that_was_given_away_may_be_changed(catalogue):
+    catalogue.refresh()
+    expected = catalogue.runs()
+    for given in (catalogue.runs(), catalogue.runs(expected["source"][0])):
+        given["nsb"] = -1.0
+        given.loc[0, "source"] = "changed"
+    assert catalogue.runs().equals(expected)
+
+
+REFRESH = """
+import sys
+from pathlib import Path
+from magicpy_assets.archive.catalogue import Catalogue
+from magicpy_assets.archive.http import HttpArchive
+from magicpy_assets.store.layout import Layout
+archive = HttpArchive(sys.argv[1], user=sys.argv[2], password=sys.stdin.readline().strip())
+print(len(Catalogue(Layout(Path(sys.argv[3])), archive).refresh()))
+"""
+
+
+def test_of_two_processes_that_refresh_one_does_the_work(observatory, tmp_path):
+    command = [sys.executable, "-c", REFRESH, observatory.url, observatory.user, str(tmp_path)]
+    children = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write(observatory.password + "\n")
+        child.stdin.flush()
+    assert sorted(int(child.communicate()[0]) for child in children) == [0, len(NIGHTS)]
+    assert len(open_catalogue(observatory, tmp_path).runs()) == len(PLANS)
 
 
 def test_runs_by_source_and_period(catalogue):

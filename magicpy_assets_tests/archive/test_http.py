@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import logging
 import random
 import socket
+import subprocess
+import sys
+import time
+import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rogue import PASSWORD, USER, Rogue, serve_rogue
+from urllib3 import HTTPResponse
 
 from magicpy_assets.archive.base import READING, TAPE, FetchReport, RemoteFile
-from magicpy_assets.archive.http import CHUNK, TRIES, HttpArchive
+from magicpy_assets.archive.checksums import given_checksums
+from magicpy_assets.archive.connection import CHUNK, LONGEST_PAGE_BYTES, LONGEST_PAUSE_S, TRIES, BoundedRetry
+from magicpy_assets.archive.http import HttpArchive
 from magicpy_assets.core import datalevels
 from magicpy_assets.core.errors import AccessDeniedError, ArchiveError, ConfigError, UnknownNameError
+from magicpy_assets.core.progress import handler
+from magicpy_assets.store.records import RECORDS
 
+NAME = "20210314_M1_05095172.001_Y_CrabNebula-W0.40+035.root"
 PATH = "/Data/Calibrated/v1/CrabNebula/2021_03_14/a.root"
+DATE, LATER = "Sun, 14 Mar 2021 06:00:00 GMT", "Mon, 15 Mar 2021 06:00:00 GMT"
 CONTENT = random.Random(316).randbytes(700_000)
 
 
@@ -39,7 +54,7 @@ def fetch(server: Rogue, target: Path, path: str = PATH, **given: object) -> Fet
 
 
 def only(target: Path) -> bool:
-    return list(target.parent.iterdir()) == [target]
+    return [path for path in target.parent.iterdir() if path.name != RECORDS] == [target]
 
 
 def listing(*names: str, state: str = "Online") -> str:
@@ -110,19 +125,62 @@ def test_a_server_that_cannot_resume_starts_over(rogue, target):
 def test_a_file_that_has_changed_since_is_fetched_anew(rogue, target):
     rogue.todo[PATH] = ["drop 100000"] * TRIES
     fetch(rogue, target)
-    rogue.files[PATH], rogue.etag = CONTENT[::-1], "v2"
+    rogue.files[PATH], rogue.etag = CONTENT[::-1], '"v2"'
     fetch(rogue, target).raise_if_failed()
     assert target.read_bytes() == CONTENT[::-1]
     assert rogue.ranges(PATH)[-1] == ""
 
 
-def test_without_a_tag_nothing_old_is_gone_on_with(rogue, target):
-    rogue.etag = ""
+def test_without_a_tag_the_time_tells_versions_apart(rogue, target):
+    rogue.etag, rogue.modified = "", DATE
+    rogue.todo[PATH] = ["drop 100000"] * TRIES
+    fetch(rogue, target)
+    fetch(rogue, target).raise_if_failed()
+    assert rogue.ranges(PATH)[-1] != ""
+    assert target.read_bytes() == CONTENT
+    target.unlink()
+    rogue.todo[PATH] = ["drop 100000"] * TRIES
+    fetch(rogue, target)
+    rogue.files[PATH], rogue.modified = CONTENT[::-1], LATER
+    fetch(rogue, target).raise_if_failed()
+    assert rogue.ranges(PATH)[-1] == ""
+    assert target.read_bytes() == CONTENT[::-1]
+
+
+@pytest.mark.parametrize("tag", ["", 'W/"v1"'])
+def test_without_a_strong_tag_or_a_time_nothing_old_is_gone_on_with(rogue, target, tag):
+    rogue.etag = tag
     rogue.todo[PATH] = ["drop 100000"] * TRIES
     fetch(rogue, target)
     rogue.files[PATH] = CONTENT[::-1]
     fetch(rogue, target).raise_if_failed()
     assert target.read_bytes() == CONTENT[::-1]
+
+
+def test_a_file_of_the_same_size_that_is_newer_on_the_server_is_fetched_again(rogue, target):
+    rogue.modified = DATE
+    fetch(rogue, target).raise_if_failed()
+    assert fetch(rogue, target).items[0].status == "cached"
+    rogue.files[PATH], rogue.modified, rogue.etag = CONTENT[::-1], LATER, '"v2"'
+    (item,) = fetch(rogue, target).items
+    assert (item.status, item.remote.etag, item.remote.modified) == ("fetched", "v2", "2021-03-15T06:00:00+00:00")
+    assert target.read_bytes() == CONTENT[::-1]
+    assert fetch(rogue, target).items[0].status == "cached"
+
+
+def test_a_part_of_another_size_than_the_server_has_is_thrown_away(rogue, target):
+    rogue.todo[PATH] = ["drop 600000"] * TRIES
+    fetch(rogue, target)
+    rogue.files[PATH] = CONTENT[:1000]
+    fetch(rogue, target).raise_if_failed()
+    assert target.read_bytes() == CONTENT[:1000]
+
+
+def test_an_empty_file_is_a_file(rogue, target):
+    rogue.files[PATH] = b""
+    assert fetch(rogue, target).items[0].status == "fetched"
+    assert target.read_bytes() == b""
+    assert fetch(rogue, target).items[0].status == "cached"
 
 
 def test_another_range_than_asked_for_is_not_taken(rogue, target):
@@ -142,6 +200,13 @@ def test_a_busy_server_is_asked_again(rogue, target, code):
     assert rogue.count("GET", PATH) == 3
 
 
+def test_a_busy_server_is_not_obeyed_for_ever():
+    def pause(seconds: int) -> float | None:
+        return BoundedRetry().get_retry_after(HTTPResponse(headers={"Retry-After": str(seconds)}))
+
+    assert (pause(5), pause(86400)) == (5, LONGEST_PAUSE_S)
+
+
 def test_a_server_that_stays_busy_fails_but_not_for_good(rogue, target):
     rogue.todo[PATH] = ["503"] * 50
     report = fetch(rogue, target)
@@ -152,7 +217,7 @@ def test_a_server_that_stays_busy_fails_but_not_for_good(rogue, target):
     fetch(rogue, target).raise_if_failed()
 
 
-@pytest.mark.parametrize("fault", ["shorter", "longer"])
+@pytest.mark.parametrize("fault", ["shorter", "longer", "endless"])
 def test_a_file_of_another_size_never_gets_its_name(rogue, target, fault):
     rogue.todo[PATH] = [fault] * 50
     (item,) = fetch(rogue, target).items
@@ -174,13 +239,158 @@ def test_one_that_fails_stops_no_other(rogue, tmp_path):
 
 
 @pytest.mark.parametrize("state", [TAPE, READING])
-def test_a_file_on_tape_is_waited_for_unless_it_is_here(rogue, target, state):
-    (item,) = fetch(rogue, target, size=len(CONTENT), state=state).items
-    assert item.status == "waiting"
-    assert "tape" in item.message
-    assert rogue.asked == []
+def test_a_file_on_tape_is_asked_for_and_waited_for_without_stopping_others(rogue, target, state):
+    rogue.files["/b.root"] = b"b" * 1000
+    rogue.todo[PATH] = ["wait"]
+    archive, other = HttpArchive(rogue.url, concurrency=1, tape_patience_s=0.2), target.with_name("b.root")
+    wanted = [(RemoteFile(PATH, len(CONTENT), state=state), target), (RemoteFile("/b.root"), other)]
+    waiting, fetched = archive.fetch(wanted).items
+    assert (waiting.status, fetched.status) == ("waiting", "fetched")
+    assert "tape" in waiting.message
+    assert rogue.count("GET", PATH) == 1
+    assert [path for _, path, _ in rogue.asked][-1] == PATH
+    assert [item.status for item in archive.fetch(wanted).items] == ["fetched", "cached"]
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("answer", ["202", "503"])
+def test_a_file_that_the_server_promises_for_later_is_waited_for(rogue, target, answer):
+    rogue.todo[PATH] = [answer]
+    assert fetch(rogue, target, state=TAPE).items[0].status == "waiting"
+    assert fetch(rogue, target, state=TAPE).items[0].status == "fetched"
+
+
+def test_a_file_on_tape_that_is_here_is_not_asked_for(rogue, target):
     fetch(rogue, target).raise_if_failed()
-    assert fetch(rogue, target, size=len(CONTENT), state=state).items[0].status == "cached"
+    asked = len(rogue.asked)
+    assert fetch(rogue, target, size=len(CONTENT), state=TAPE).items[0].status == "cached"
+    assert len(rogue.asked) == asked
+
+
+def test_the_same_file_twice_is_fetched_once(rogue, target):
+    report = HttpArchive(rogue.url).fetch([(RemoteFile(PATH), target)] * 4)
+    assert sorted(item.status for item in report.items) == ["cached"] * 3 + ["fetched"]
+    assert rogue.sent[PATH] == len(CONTENT)
+
+
+FETCH = """
+import sys
+from pathlib import Path
+from magicpy_assets.archive.base import RemoteFile
+from magicpy_assets.archive.http import HttpArchive
+report = HttpArchive(sys.argv[1]).fetch([(RemoteFile(sys.argv[2]), Path(sys.argv[3]))])
+print(report.items[0].status)
+"""
+
+
+def fetch_elsewhere(server: Rogue, target: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", FETCH, server.url, PATH, str(target)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_of_two_processes_that_want_a_file_one_fetches_it(rogue, target):
+    children = [fetch_elsewhere(rogue, target) for _ in range(2)]
+    assert sorted(child.communicate()[0].strip() for child in children) == ["cached", "fetched"]
+    assert rogue.sent[PATH] == len(CONTENT)
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_killed_process_is_gone_on_for_where_it_stopped(rogue, target):
+    rogue.todo[PATH] = ["stall 400000"]
+    part = target.with_name(f".{target.name}.part")
+    with fetch_elsewhere(rogue, target) as child:
+        while not part.exists() or part.stat().st_size < 400_000 - CHUNK:
+            assert child.poll() is None
+            time.sleep(0.02)
+        child.kill()
+    assert not target.exists()
+    have = part.stat().st_size
+    assert fetch(rogue, target).items[0].status == "fetched"
+    assert rogue.ranges(PATH) == ["", f"bytes={have}-"]
+    assert target.read_bytes() == CONTENT
+    assert only(target)
+
+
+def test_closing_stops_what_is_being_fetched(rogue, target):
+    rogue.todo[PATH] = ["endless"]
+    rogue.files[PATH] = b"x" * (1 << 30)
+    archive = HttpArchive(rogue.url)
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(archive.fetch, [(RemoteFile(PATH), target)])
+        while rogue.sent[PATH] < 1_000_000:
+            time.sleep(0.01)
+        archive.close()
+        (item,) = future.result().items
+    assert (item.status, item.message) == ("failed", "a.root: stopped")
+    assert not target.exists()
+
+
+def test_an_interrupt_stops_what_is_being_fetched(rogue, target):
+    rogue.todo[PATH] = ["endless"]
+    rogue.files |= {PATH: b"x" * (1 << 30), "/b.root": b"b"}
+
+    def interrupt(total: int, done: int, text: str) -> None:
+        raise KeyboardInterrupt
+
+    wanted = [(RemoteFile(PATH), target), (RemoteFile("/b.root"), target.with_name("b.root"))]
+    with handler(interrupt), pytest.raises(KeyboardInterrupt):
+        HttpArchive(rogue.url).fetch(wanted)
+    assert not target.exists()
+
+
+def test_the_observatory_is_a_data_server_like_any_other(observatory, tmp_path):
+    archive = HttpArchive(observatory.url, user=observatory.user, password=observatory.password)
+    wanted = [(remote, tmp_path / remote.name) for remote in archive.reports()]
+    report = archive.fetch(wanted)
+    assert [item.status for item in report.items] == ["fetched"] * len(wanted)
+    for item in report.items:
+        assert item.remote.etag
+        assert item.target.read_text() == archive.read_text(item.remote)
+    assert {item.status for item in archive.fetch(wanted).items} == {"cached"}
+
+
+# Checksums
+
+
+def digests(content: bytes) -> list[dict[str, str]]:
+    """The same checksums as different servers give them."""
+    sha = base64.b64encode(hashlib.sha256(content).digest()).decode()
+    md5 = base64.b64encode(hashlib.md5(content).digest()).decode()
+    return [
+        {"Repr-Digest": f"sha-256=:{sha}:"},
+        {"Repr-Digest": f"unheard-of=:eA==:, sha-256=:{sha}:"},
+        {"Digest": f"SHA-256={sha},md5={md5}"},
+        {"Digest": f"adler32={zlib.adler32(content):x}"},
+        {"Content-MD5": md5},
+    ]
+
+
+@pytest.mark.parametrize("given", digests(CONTENT))
+def test_a_file_with_its_checksum_is_taken(rogue, target, given):
+    rogue.headers[PATH] = given
+    rogue.todo[PATH] = ["drop 300000"]
+    fetch(rogue, target).raise_if_failed()
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("given", digests(CONTENT))
+def test_a_file_without_its_checksum_never_gets_its_name(rogue, target, given):
+    rogue.headers[PATH] = given
+    rogue.files[PATH] = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
+    (item,) = fetch(rogue, target).items
+    assert item.status == "failed"
+    assert "checksum" in item.message
+    assert not target.exists()
+    rogue.files[PATH] = CONTENT
+    fetch(rogue, target).raise_if_failed()
+    assert target.read_bytes() == CONTENT
+
+
+@given(st.text(max_size=30), st.sampled_from(["Digest", "Repr-Digest", "Content-MD5"]))
+@example("sha-256=:AAAA:", "Repr-Digest")
+@example("adler32=xyz", "Digest")
+def test_checksums_that_make_no_sense_count_as_none(text, header):
+    assert given_checksums({header: text}) == {}
 
 
 def test_what_cannot_fit_is_refused_before_the_first_byte(rogue, target):
@@ -196,6 +406,15 @@ def test_a_server_that_is_not_there(target):
         (item,) = archive.fetch([(RemoteFile(PATH), target)]).items
     assert item.status == "failed"
     assert "cannot be reached" in item.message
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Content-Length": "many", "Connection": "close"}, {"Last-Modified": "yesterday"}, {"ETag": "v1"}]
+)
+def test_headers_that_make_no_sense_count_as_none(rogue, target, headers):
+    rogue.headers[PATH] = headers
+    fetch(rogue, target).raise_if_failed()
+    assert target.read_bytes() == CONTENT
 
 
 def test_redirects_are_not_followed(rogue, target):
@@ -238,6 +457,12 @@ def test_a_password_in_the_address_is_refused_without_repeating_it(rogue):
     assert PASSWORD not in str(caught.value)
 
 
+@pytest.mark.parametrize("address", ["", "data.magic", "ftp://data.magic", "file:///etc", "http://"])
+def test_what_is_no_address_is_refused(address):
+    with pytest.raises(ConfigError, match="no address"):
+        HttpArchive(address)
+
+
 # Listings
 
 
@@ -246,7 +471,12 @@ def put_tree(server: Rogue) -> None:
     server.pages["/Data/Calibrated/v10/"] = listing("CrabNebula/", "Mrk421/")
     server.pages["/Data/Calibrated/v10/CrabNebula/"] = listing("2021_03_14/")
     server.pages["/Data/Calibrated/v10/CrabNebula/2021_03_14/"] = listing(
-        "a.root", "../../../x.root", "/etc/passwd", "http://evil.example/y.root"
+        NAME,
+        "ssignal_M1.root",
+        NAME.replace("_Y_", "_I_"),
+        "../../../x.root",
+        "/etc/passwd",
+        f"http://evil.example/{NAME}",
     )
 
 
@@ -257,9 +487,26 @@ def test_listings_lead_down_the_newest_tree_and_nowhere_else(rogue):
     assert archive.sources(level) == ["CrabNebula", "Mrk421"]
     assert archive.nights(level, "CrabNebula") == ["2021_03_14"]
     files = archive.files(level, "CrabNebula", "2021_03_14")
-    assert [file.path for file in files] == ["/Data/Calibrated/v10/CrabNebula/2021_03_14/a.root"]
+    assert [file.path for file in files] == [f"/Data/Calibrated/v10/CrabNebula/2021_03_14/{NAME}"]
     with pytest.raises(UnknownNameError, match="CrabNebula"):
         archive.nights(level, "CrabNebla")
+
+
+def test_what_is_not_there_names_what_is_nearest(rogue, target):
+    put_tree(rogue)
+    with pytest.raises(ArchiveError, match="did you mean 2021_03_14"):
+        HttpArchive(rogue.url).files(datalevels.Calibrated, "CrabNebula", "2021_03_15")
+    with pytest.raises(ArchiveError, match="did you mean CrabNebula"):
+        HttpArchive(rogue.url).files(datalevels.Calibrated, "CrabNebla", "2021_03_14")
+    (item,) = fetch(rogue, target, f"/Data/Calibrated/v10/CrabNebula/2021_03_14/{NAME.replace('-W', '_W')}").items
+    assert f"did you mean {NAME}" in item.message
+
+
+def test_a_listing_without_end_is_given_up(rogue):
+    rogue.todo["/Data/Calibrated/"] = ["endless"]
+    with pytest.raises(ArchiveError, match="does not come to an end"):
+        HttpArchive(rogue.url).sources(datalevels.Calibrated)
+    assert rogue.sent["/Data/Calibrated/"] < 2 * LONGEST_PAGE_BYTES
 
 
 def test_offline_answers_from_the_last_listings(rogue, tmp_path):
@@ -269,17 +516,30 @@ def test_offline_answers_from_the_last_listings(rogue, tmp_path):
     seen = online.sources(level), online.nights(level, "CrabNebula"), online.files(level, "CrabNebula", "2021_03_14")
     asked = len(rogue.asked)
     offline = HttpArchive(rogue.url, listings=tmp_path, offline=True)
+    assert offline.as_of is None
     again = (
         offline.sources(level),
         offline.nights(level, "CrabNebula"),
         offline.files(level, "CrabNebula", "2021_03_14"),
     )
     assert again == seen
+    assert 0 <= (datetime.now(UTC) - offline.as_of).total_seconds() < 600
+    assert repr(offline).endswith(f"offline, as of {offline.as_of:%Y-%m-%d %H:%M} UTC)")
     with pytest.raises(ArchiveError, match="never been listed"):
         offline.nights(level, "Mrk421")
     with pytest.raises(ArchiveError, match="offline"):
         offline.read_text(seen[2][0])
     assert len(rogue.asked) == asked
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"files": [{}], "folders": [], "at": "now"}'])
+def test_a_damaged_listing_counts_as_none(rogue, tmp_path, text):
+    put_tree(rogue)
+    HttpArchive(rogue.url, listings=tmp_path).sources(datalevels.Calibrated)
+    for path in tmp_path.rglob("*.json"):
+        path.write_text(text)
+    with pytest.raises(ArchiveError, match="never been listed"):
+        HttpArchive(rogue.url, listings=tmp_path, offline=True).sources(datalevels.Calibrated)
 
 
 def test_offline_fetches_nothing_but_knows_what_is_here(rogue, target):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,12 @@ CELL = Cell.parse("ST0316/za05to35/weak")
 
 hypothesis.settings.register_profile("calm", deadline=None)  # compiling takes what it takes
 hypothesis.settings.load_profile("calm")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach what the tests start, even if they themselves were started in the background of a shell."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.defs.resources import Magic
 from magicpy_assets.pipeline.runs import known_runs
 from magicpy_assets.store.records import fingerprint
 
+if TYPE_CHECKING:
+    # Dagster exports the function that makes these, but not their type.
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as Job
+
 MOST_REQUESTS = 20
-Job = UnresolvedAssetJobDefinition
 CATALOGUE = dg.AssetSelection.assets(dg.AssetKey(["run_catalogue"]))
 
 
@@ -22,7 +25,7 @@ def chain_of(source: str) -> dg.AssetSelection:
     return spectra.upstream() - CATALOGUE
 
 
-def jobs(sources: Sequence[str]) -> list[Job]:
+def jobs(sources: Sequence[str]) -> list["Job"]:
     """Return the jobs: the whole chain of each source, the forests alone."""
     forests = dg.AssetSelection.assets(dg.AssetKey(["random_forest"])).upstream() - CATALOGUE
     made = [
@@ -37,7 +40,7 @@ def analysis_job(source: str) -> str:
     return f"analyse_{''.join(sign if sign.isalnum() else '_' for sign in source)}"
 
 
-def new_nights(sources: Sequence[str], periods: Sequence[str], made: Sequence[Job]) -> dg.SensorDefinition:
+def new_nights(sources: Sequence[str], periods: Sequence[str], made: Sequence["Job"]) -> dg.SensorDefinition:
     """Return the sensor that looks for new nights, and late runs of old ones, and asks for just the affected cells."""
 
     @dg.sensor(
@@ -69,7 +72,7 @@ def new_nights(sources: Sequence[str], periods: Sequence[str], made: Sequence[Jo
     return sensor
 
 
-def nightly(job: Job) -> dg.ScheduleDefinition:
+def nightly(job: "Job") -> dg.ScheduleDefinition:
     """Return the schedule that refreshes the catalogue every morning, after the night's data have been transferred."""
     return dg.ScheduleDefinition(
         name="nightly_catalogue", job=job, cron_schedule="0 10 * * *", execution_timezone="UTC"

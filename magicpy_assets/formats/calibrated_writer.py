@@ -57,7 +57,7 @@ def write_calibrated(
     For data give `pedestals` and `drive`, for Monte Carlo `original_mc` and `mc_header`.
     """
     with Writer(path) as file:
-        _write_headers(file, info, bad_pixels, mc_header)
+        _write_headers(file, info, bad_pixels, mc_header, drive)
         file.tree(
             "RunTails",
             {
@@ -80,8 +80,13 @@ def write_calibrated(
             file.tree("OriginalMC", columns_of(original_mc, ORIGINAL_MC))
 
 
-def _write_headers(file: Writer, info: RunInfo, bad_pixels: NDArray[np.bool_], mc_header: Table | None) -> None:
+def _write_headers(
+    file: Writer, info: RunInfo, bad_pixels: NDArray[np.bool_], mc_header: Table | None, drive: Drive | None
+) -> None:
     head = "MRawRunHeader"
+    # Where the telescope points: beside the source, where it wobbles.
+    ra_h = info.source_ra_deg / 15.0 if drive is None else float(drive.ra_h[0])
+    dec_deg = info.source_dec_deg if drive is None else float(drive.dec_deg[0])
     words = np.zeros((N_SLOTS, 4), dtype=np.int32)
     words[: len(bad_pixels), 1] = bad_pixels * UNSUITABLE
     cards = dict(info.cards)
@@ -94,8 +99,8 @@ def _write_headers(file: Writer, info: RunInfo, bad_pixels: NDArray[np.bool_], m
         f"{head}.fSubRunIndex": np.uint16(info.subrun),
         f"{head}.fSourceRA": np.int32(round(info.source_ra_deg / 15.0 * 3600)),
         f"{head}.fSourceDEC": np.int32(round(info.source_dec_deg * 3600)),
-        f"{head}.fTelescopeRA": np.int32(round(info.source_ra_deg / 15.0 * 3600)),
-        f"{head}.fTelescopeDEC": np.int32(round(info.source_dec_deg * 3600)),
+        f"{head}.fTelescopeRA": np.int32(round(ra_h * 3600)),
+        f"{head}.fTelescopeDEC": np.int32(round(dec_deg * 3600)),
         f"{head}.fSourceName[80]": characters(info.source_name, 80),
         f"{head}.fObservationMode[60]": characters(info.observation_mode, 60),
         f"{head}.fProjectName[100]": characters(info.project, 100),

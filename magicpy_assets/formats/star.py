@@ -35,6 +35,7 @@ from magicpy_assets.formats.root import (
     text_of,
     tree_of,
 )
+from magicpy_assets.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,8 +172,7 @@ def write_headers(
         header[CARDS] = json.dumps(dict(info.cards), sort_keys=True)
     header[PROVENANCE] = json.dumps(dict(provenance), sort_keys=True)
     file.header(header)
-    # The version of a program of the embedded engine is that of the package, so this is its results version only.
-    file.tree("RunTails", {"MMarsVersion_embedded.fResultsVersion": np.array([1], dtype=np.int32)})
+    file.tree("RunTails", {"MMarsVersion_embedded.fVersion": [__version__]})
 
 
 def read_header(path: Path) -> RunInfo:

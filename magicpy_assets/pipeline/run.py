@@ -196,7 +196,11 @@ class _Run:
         assert task.remote is not None
         report = self.session.archive.fetch([(task.remote, task.product)])
         report.raise_if_failed()
-        return {"remote": report.items[0].remote, "measured": measure_pedestals(task.product)}
+        return {
+            "remote": report.items[0].remote,
+            "measured": measure_pedestals(task.product),
+            "simulated": _is_simulated(task.product),
+        }
 
     # Finishing
 
@@ -211,8 +215,9 @@ class _Run:
         except MagicpyError as error:
             self._fail(active, error)
             return
-        except OSError as error:
-            self._fail(active, MagicpyError(f"{active.task.product.name}: {error}"))
+        except Exception as error:
+            logger.debug("task %s", active.task.product.name, exc_info=True)
+            self._fail(active, MagicpyError(f"{active.task.product.name}: {type(error).__name__}: {error}"))
             return
         finally:
             shutil.rmtree(active.scratch, ignore_errors=True)
@@ -224,11 +229,8 @@ class _Run:
     def _keep_download(self, active: _Active, result: dict[str, Any]) -> None:
         version = identity(result["remote"])
         record = self._record(active, "done", parameters=version, measured=result["measured"])
-        simulated = _is_simulated(active.task.product)
-        write_record(
-            active.task.product,
-            record.replace(fingerprint=fingerprint("calibrated", 1, version, []), simulated=simulated),
-        )
+        known = fingerprint("calibrated", 1, version, [])
+        write_record(active.task.product, record.replace(fingerprint=known, simulated=result["simulated"]))
 
     def _keep_products(self, active: _Active, outcome: Outcome) -> None:
         assert active.program is not None
@@ -259,9 +261,14 @@ class _Run:
     def _fail(self, active: _Active, error: MagicpyError) -> None:
         before = read_record(active.task.product)
         same = before is not None and before.fingerprint == active.assessment.fingerprint and before.outcome == "failed"
-        attempts = (before.attempts if before is not None and same else 0) + 1
-        reason = error.message.splitlines()[0]
-        write_record(active.task.product, self._record(active, "failed", reason=reason, attempts=attempts))
+        # A server that is busy, or a file that is still on tape, does not use up an attempt.
+        counts = error.permanent or active.program is not None
+        attempts = (before.attempts if before is not None and same else 0) + counts
+        reason = (error.message.splitlines() or [type(error).__name__])[0]
+        failed = self._record(active, "failed", reason=reason, attempts=attempts)
+        if active.task.remote is not None:
+            failed = failed.replace(parameters=identity(active.task.remote))
+        write_record(active.task.product, failed)
         active.lock.release()
         found = Assessment("set aside", reason)
         seconds = time.time() - active.started

@@ -73,27 +73,23 @@ class Session:
 
     def _open_archive(self) -> Archive:
         wanted = self.settings.archive
-        listings = self.layout.root / ".listings"
-        if wanted.url != "embedded":
-            return HttpArchive(
-                wanted.url,
-                user=wanted.user,
-                password=archive_password(self.settings),
-                concurrency=wanted.concurrency,
-                offline=wanted.offline,
-                listings=listings,
-            )
-        from magicpy_assets.observatory.server import serve
+        url, user, password = wanted.url, wanted.user, None
+        if url != "embedded":
+            password = archive_password(self.settings)
+        else:
+            from magicpy_assets.observatory.server import serve
 
-        observatory = self.settings.observatory
-        self._server = serve(observatory.folder, observatory.seed, password=secrets.token_urlsafe(16))
-        running = self._server.__enter__()
+            observatory = self.settings.observatory
+            self._server = serve(observatory.folder, observatory.seed, password=secrets.token_urlsafe(16))
+            running = self._server.__enter__()
+            url, user, password = running.url, running.user, running.password
         return HttpArchive(
-            running.url,
-            user=running.user,
-            password=running.password,
+            url,
+            user=user,
+            password=password,
             concurrency=wanted.concurrency,
-            listings=listings,
+            offline=wanted.offline,
+            listings=self.layout.root / ".listings",
         )
 
     def close(self) -> None:

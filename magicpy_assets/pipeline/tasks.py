@@ -186,14 +186,14 @@ def _assess_download(task: Task, remote: RemoteFile, force: bool) -> Assessment:
         return Assessment("to do", "forced")
     if record is None:
         return Assessment("to do", "new")
-    if record.outcome != "done":
-        if record.attempts >= MAX_ATTEMPTS and record.outcome == "failed":
-            return Assessment("set aside", f"failed {record.attempts} of {MAX_ATTEMPTS} times: {record.reason}")
-        return Assessment("to do", f"failed before: {record.attempts} of {MAX_ATTEMPTS}")
     for name, listed in identity(remote).items():
         known = record.parameters.get(name)
         if listed is not None and known is not None and listed != known:
             return Assessment("to do", f"changed on the server: {name} {known} -> {listed}")
+    if record.outcome != "done":
+        if record.attempts >= MAX_ATTEMPTS:
+            return Assessment("set aside", f"failed {record.attempts} of {MAX_ATTEMPTS} times: {record.reason}")
+        return Assessment("to do", f"failed before: {record.attempts} of {MAX_ATTEMPTS}")
     if not is_complete(task.product, record.fingerprint):
         return Assessment("to do", "product missing or not complete")
     return Assessment("up to date", "up to date", {}, record.fingerprint)

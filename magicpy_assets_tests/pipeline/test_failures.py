@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from magicpy_assets.core.cell import Cell
 from magicpy_assets.pipeline.plan import plan
 from magicpy_assets.pipeline.run import process, run
 from magicpy_assets.pipeline.session import open_session
+from magicpy_assets.pipeline.tasks import assess
 from magicpy_assets.store.records import read_record, write_record
 from magicpy_assets_tests.conftest import CELL, settings_for
 
@@ -99,3 +101,19 @@ def test_without_off_data_the_forest_is_blocked_with_its_reason(session):
 def test_an_unknown_level_is_refused_with_the_near_ones(session):
     with pytest.raises(LookupError, match="did you mean superstar"):
         plan(session, "CrabNebula", [CELL], "superstars")
+
+
+def test_a_busy_server_uses_up_no_attempt_and_a_new_file_is_tried_again(session):
+    planned = plan(session, "CrabNebula", [SMALL], "calibrated")
+    task = planned.tasks[0]
+    session.archive.offline = True
+    for _ in range(4):
+        assert run(session, planned).counts["failed"] == len(planned)
+    assert read_record(task.product).attempts == 0
+    session.archive.offline = False
+    write_record(task.product, read_record(task.product).replace(attempts=3))
+    assert assess(task, {}).state == "set aside"
+    newer = replace(task, remote=replace(task.remote, modified="2031-01-01T00:00:00+00:00"))
+    found = assess(newer, {})
+    assert found.state == "to do"
+    assert found.reason.startswith("changed on the server: modified")

@@ -163,5 +163,9 @@ def test_the_crab_reference_is_drawn_for_the_crab_only():
 
 
 def test_a_spectrum_of_limits_only_is_drawn(tmp_path):
-    figures.sed_figure(spectrum_result(False, only_limits=True)).savefig(tmp_path / "limits.png")
-    figures.light_curve_figure(light_curve_result(False, is_ul=(True, True))).savefig(tmp_path / "limits_lc.png")
+    spectrum = figures.sed_figure(spectrum_result(False, only_limits=True))
+    curve = figures.light_curve_figure(light_curve_result(False, is_ul=(True, True)))
+    for name, figure in (("spectrum", spectrum), ("curve", curve)):
+        figure.savefig(tmp_path / f"{name}.png")
+        assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+        assert "limit" in words(figure).lower()

@@ -2,7 +2,8 @@
 
 Run-card keys: `RF.mcdata`, `RF.data` (superstar files, wildcards, several separated by blanks), `RF.outpath`,
 `RF.zdmin`, `RF.zdmax` (deg), `RF.minsize` (phe), `RF.model` (random_forest or xgboost), `RF.seed`.
-Makes `RF.root`, `disp1/DispRF.root`, `disp2/DispRF.root`, `EnRF_Stereo.root` and `training_report.json`.
+Makes `RF.root`, `disp1/DispRF.root`, `disp2/DispRF.root`, `EnRF_Stereo.root`, `Energy_Table.root` and
+`training_report.json`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from magicpy_assets.core.errors import InputError
 from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run
-from magicpy_assets.formats.forests import write_forest
+from magicpy_assets.formats.forests import write_energy_table, write_forest
 from magicpy_assets.formats.runcard import Runcard
 from magicpy_assets.formats.star import read_header
 from magicpy_assets.formats.superstar import read_events
@@ -33,9 +34,10 @@ FILES = {
     "disp1": "disp1/DispRF.root",
     "disp2": "disp2/DispRF.root",
     "energy": "EnRF_Stereo.root",
+    "table": "Energy_Table.root",
 }
 REPORT = "training_report.json"
-_STEPS = {"rf_gh": ("hadronness",), "rf_disp": ("disp1", "disp2"), "rf_energy": ("energy",)}
+_STEPS = {"rf_gh": ("hadronness",), "rf_disp": ("disp1", "disp2"), "rf_energy": ("energy",), "luts": ("table",)}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -44,6 +46,7 @@ def main(argv: Sequence[str]) -> int:
     flags.add_argument("-RFgh", action="store_true", dest="rf_gh", help="write the gamma/hadron forest")
     flags.add_argument("-RFdisp", action="store_true", dest="rf_disp", help="write the direction forests")
     flags.add_argument("-RFenStereo", action="store_true", dest="rf_energy", help="write the energy forest")
+    flags.add_argument("-LUTs", action="store_true", dest="luts", help="write the energy table")
     return run("coach", flags, argv, _coach)
 
 
@@ -61,7 +64,7 @@ def _coach(given: Any, card: Runcard, log: Log) -> str:
     sample = read_sample(mc, off, zd, min_size)
     log(f"{len(sample.gammas)} simulated gamma rays of {len(mc)} files, {len(sample.hadrons)} OFF events of {len(off)}")
     forests, report = grow(sample, model, seed, log)
-    grown = dict(zip(FILES, (forests.hadronness, *forests.disp, forests.energy), strict=True))
+    grown = dict(zip(FILES, (forests.hadronness, *forests.disp, forests.energy), strict=False))
     provenance = {
         "coach": f"{model}, seed {seed}, zenith {zd[0]:g} to {zd[1]:g} deg, size > {min_size:g} phe",
         "mc": " ".join(path.name for path in mc),
@@ -71,8 +74,14 @@ def _coach(given: Any, card: Runcard, log: Log) -> str:
     for part, path in outputs.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         with pending(path) as temporary:
-            write_forest(temporary, grown[part], provenance)
-        log(f"{path.name}: {len(grown[part].start) - 1} trees, identity {grown[part].identity}")
+            if part in grown:
+                write_forest(temporary, grown[part], provenance)
+            elif forests.tables is not None:
+                write_energy_table(temporary, forests.tables, provenance)
+        told = (
+            f"{len(grown[part].start) - 1} trees, identity {grown[part].identity}" if part in grown else "energy table"
+        )
+        log(f"{path.name}: {told}")
     report |= {"provenance": provenance, "forests": {part: forest.identity for part, forest in grown.items()}}
     with pending(report_path) as temporary:
         temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

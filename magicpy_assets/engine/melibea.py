@@ -16,11 +16,12 @@ from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run
 from magicpy_assets.engine.superstar import radec_columns
 from magicpy_assets.formats import star as star_files
 from magicpy_assets.formats import superstar as superstar_files
-from magicpy_assets.formats.forests import read_forest
+from magicpy_assets.formats.forests import read_energy_table, read_forest
 from magicpy_assets.formats.melibea import EVENTS
 from magicpy_assets.formats.runcard import Runcard
 from magicpy_assets.science.camera import FOCAL_MM
-from magicpy_assets.science.reconstruction import Forests, usable
+from magicpy_assets.science.energy_table import combined
+from magicpy_assets.science.reconstruction import Direction, Forests, event_columns, table_columns, usable
 from magicpy_assets.store.records import pending
 
 Columns = dict[str, NDArray[Any]]
@@ -39,8 +40,8 @@ def main(argv: Sequence[str]) -> int:
         flags.add_argument(flag, type=Path, metavar="FILE", help=f"{meaning} forest")
     for switch in ("--stereo", "--rf", "--calc-disp-rf", "--calc-disp2-rf", "--calcstereodisp", "--disp-rf-sstrained"):
         flags.add_argument(switch, action="store_true", help="as in MARS; always so here")
-    flags.add_argument("-erec", action="store_true", help="as in MARS: energies from a table, which is not made here")
-    flags.add_argument("--etab", type=Path, metavar="FILE", help="as in MARS; not read")
+    flags.add_argument("-erec", action="store_true", help="energies from the table of --etab, too")
+    flags.add_argument("--etab", type=Path, metavar="FILE", help="energy table: an energy for each telescope")
     flags.add_argument("-erec-rf", action="store_true", help="energies from the forest of --erf; always so here")
     return run("melibea", flags, argv, _melibea)
 
@@ -67,11 +68,17 @@ def _load(given: Any) -> tuple[Forests, dict[str, str]]:
     ]
     if faults:
         raise MissingInputError("; ".join(faults), hint="coach trains them from OFF data and Monte Carlo of the cell")
-    loaded = {flag: read_forest(path) for flag, path in paths.items()}
+    if given.erec and given.etab is None:
+        raise InputError("-erec asks for energies from a table, but --etab= is missing")
+    loaded: dict[str, tuple[Any, dict[str, str]]] = {flag: read_forest(path) for flag, path in paths.items()}
+    tables = None
+    if given.etab is not None:
+        tables, provenance = read_energy_table(given.etab)
+        loaded["--etab"] = tables, provenance
     forests = Forests(
-        (loaded["--rfdisptree"][0], loaded["--rfdisp2tree"][0]), loaded["--erf"][0], loaded["--rftree"][0]
+        (loaded["--rfdisptree"][0], loaded["--rfdisp2tree"][0]), loaded["--erf"][0], loaded["--rftree"][0], tables
     )
-    cards = {f"forest {_FORESTS[flag]}": forest.identity for flag, (forest, _) in loaded.items()}
+    cards = {f"forest {_FORESTS[flag]}": loaded[flag][0].identity for flag in _FORESTS}
     trained = {provenance.get("coach", "") for _, provenance in loaded.values()}
     if len(trained) > 1:
         raise InputError("the forests were trained in different ways: " + " | ".join(sorted(trained)))
@@ -112,10 +119,6 @@ def apply(events: Columns, good: NDArray[np.bool_], forests: Forests, *, is_mc: 
     source_x, source_y = some["source_x_mm_1"], some["source_y_mm_1"]
     values = {
         "hadronness": hadronness,
-        "energy_est_gev": energy,
-        "energy_uncertainty_gev": np.zeros_like(energy),
-        "energy_est_gev_1": energy,
-        "energy_est_gev_2": energy,
         "energy_rf_gev": energy,
         "reco_x_deg": np.degrees(found.x_mm / FOCAL_MM),
         "reco_y_deg": np.degrees(found.y_mm / FOCAL_MM),
@@ -124,6 +127,7 @@ def apply(events: Columns, good: NDArray[np.bool_], forests: Forests, *, is_mc: 
         "theta2_deg2": np.degrees(np.hypot(found.x_mm - source_x, found.y_mm - source_y) / FOCAL_MM) ** 2,
         "disp_diff2_deg2": np.degrees(found.difference_mm / FOCAL_MM) ** 2,
     }
+    values |= _table_energies(some, found, forests)
     for n in (1, 2):
         values[f"disp_deg_{n}"] = np.degrees(found.disp_mm[n - 1] / FOCAL_MM)
         for axis, points in zip(("x", "y"), found.points_mm[n - 1], strict=True):
@@ -134,3 +138,24 @@ def apply(events: Columns, good: NDArray[np.bool_], forests: Forests, *, is_mc: 
         column[good] = known
         result[name] = column
     return result
+
+
+def _table_energies(events: Columns, found: Direction, forests: Forests) -> Columns:
+    """Return what the energy tables say: impact, energy and uncertainty of each telescope, and of both together."""
+    if forests.tables is None:
+        return {}
+    seen = event_columns(events, found)
+    values: Columns = {}
+    energies, uncertainties = [], []
+    for n, table in enumerate(forests.tables, start=1):
+        log_size, impact_m = table_columns(seen, n)
+        energy, uncertainty = table.estimate(log_size, impact_m)
+        energies.append(energy)
+        uncertainties.append(uncertainty)
+        values |= {
+            f"energy_est_gev_{n}": energy,
+            f"energy_uncertainty_gev_{n}": uncertainty,
+            f"impact_est_cm_{n}": 100.0 * impact_m,
+        }
+    energy, uncertainty = combined((energies[0], energies[1]), (uncertainties[0], uncertainties[1]))
+    return values | {"energy_est_gev": energy, "energy_uncertainty_gev": uncertainty}

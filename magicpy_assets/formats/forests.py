@@ -10,9 +10,11 @@ import numpy as np
 
 from magicpy_assets.core.errors import InputError
 from magicpy_assets.formats.root import PROVENANCE, Writer, open_root, read, read_cards, tree_of
+from magicpy_assets.science.energy_table import EnergyTable
 from magicpy_assets.science.forest import Forest
 
 FORMAT = "forest of magicpy_assets 1"
+TABLE_FORMAT = "energy table of magicpy_assets 1"
 _CARDS = "MForest.fCards"
 _NODES = {
     "MForest.fFeature": ("feature", "int16"),
@@ -36,6 +38,38 @@ def write_forest(path: Path, forest: Forest, provenance: Mapping[str, str]) -> N
         file.header({_CARDS: json.dumps(cards), PROVENANCE: json.dumps(dict(provenance), sort_keys=True)})
         file.tree("Trees", {"MForest.fStart": forest.start.astype(np.int64)})
         file.tree("Nodes", {branch: getattr(forest, name).astype(dtype) for branch, (name, dtype) in _NODES.items()})
+
+
+def write_energy_table(path: Path, tables: tuple[EnergyTable, EnergyTable], provenance: Mapping[str, str]) -> None:
+    """Write the energy tables of M1 and M2."""
+    with Writer(path) as file:
+        cards = {"format": TABLE_FORMAT, "identity": " ".join(table.identity for table in tables)}
+        file.header({_CARDS: json.dumps(cards), PROVENANCE: json.dumps(dict(provenance), sort_keys=True)})
+        for telescope, table in enumerate(tables, start=1):
+            columns = {"MEnergyTable.fMean": table.mean, "MEnergyTable.fSpread": table.spread}
+            file.tree(f"EnergyTable_{telescope}", columns)
+
+
+def read_energy_table(path: Path) -> tuple[tuple[EnergyTable, EnergyTable], dict[str, str]]:
+    """Read the energy tables of M1 and M2 and their provenance.
+
+    Raises
+    ------
+    MissingInputError, InputError
+        If the file is not there, is damaged, or holds something else.
+    """
+    with open_root(path) as file:
+        cards = read_cards(file, path, _CARDS)
+        if cards.get("format") != TABLE_FORMAT:
+            raise InputError(f"{path} is not an energy table of the embedded coach", hint="train again with coach")
+        found = []
+        for telescope in (1, 2):
+            tree = tree_of(file, f"EnergyTable_{telescope}", path)
+            mean, spread = (np.asarray(read(tree, f"MEnergyTable.{name}", path)) for name in ("fMean", "fSpread"))
+            found.append(EnergyTable(mean, spread))
+        if " ".join(table.identity for table in found) != cards["identity"]:
+            raise InputError(f"{path}: the tables do not match their identity; the file is damaged", hint="train again")
+        return (found[0], found[1]), read_cards(file, path, PROVENANCE)
 
 
 def read_forest(path: Path) -> tuple[Forest, dict[str, str]]:

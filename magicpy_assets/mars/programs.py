@@ -19,9 +19,14 @@ from magicpy_assets.mars.parameter import Parameter
 from magicpy_assets.mars.program import Program
 
 OURS = "this project"
-FOREST_FILES = ("RF.root", "disp1/DispRF.root", "disp2/DispRF.root", "EnRF_Stereo.root")
+FOREST_FILES = ("RF.root", "disp1/DispRF.root", "disp2/DispRF.root", "EnRF_Stereo.root", "Energy_Table.root")
 TRAINING_REPORT = "training_report.json"
-_FORESTS_OF = {"-RFgh": FOREST_FILES[:1], "-RFdisp": FOREST_FILES[1:3], "-RFenStereo": FOREST_FILES[3:]}
+_FORESTS_OF = {
+    "-RFgh": FOREST_FILES[:1],
+    "-RFdisp": FOREST_FILES[1:3],
+    "-RFenStereo": FOREST_FILES[3:4],
+    "-LUTs": FOREST_FILES[4:],
+}
 SPECTRA_FILES = ("spectrum.json", "theta2.json", "light_curve.json")
 
 
@@ -168,6 +173,7 @@ class Coach(Program):
         Parameter("-RFgh", bool, False, "", "only the gamma/hadron forest", flag=True),
         Parameter("-RFdisp", bool, False, "", "only the direction forests", flag=True),
         Parameter("-RFenStereo", bool, False, "", "only the energy forest", flag=True),
+        Parameter("-LUTs", bool, False, "", "only the energy table", flag=True),
     )
 
     def __init__(
@@ -228,10 +234,11 @@ class Melibea(_ByName):
 
     def arguments(self) -> list[str]:
         """Return the words of the command line after the program's name."""
-        gamma_hadron, disp1, disp2, energy = (self.forest / name for name in FOREST_FILES)
+        gamma_hadron, disp1, disp2, energy, table = (self.forest / name for name in FOREST_FILES)
         words = each("--ind", self.files) + self.common_arguments() + self.flag_arguments()
         words += ["--stereo", "--rf", f"--rftree={gamma_hadron}", "--calc-disp-rf", f"--rfdisptree={disp1}"]
         words += ["--calc-disp2-rf", f"--rfdisp2tree={disp2}", "--calcstereodisp", "-erec-rf", f"--erf={energy}"]
+        words += ["-erec", f"--etab={table}"]
         return [*words, "-mc"] if self.mc else words
 
     def faults(self) -> list[str]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from magicpy_assets.science import stereo
 from magicpy_assets.science.camera import FOCAL_MM
+from magicpy_assets.science.energy_table import EnergyTable
 from magicpy_assets.science.forest import Forest
 
 Floats = NDArray[np.float64]
@@ -167,6 +168,12 @@ def event_columns(table: Table, found: Direction, features: tuple[str, ...] = EV
     return _stacked([values[name] for name in features])
 
 
+def table_columns(events: NDArray[np.float32], telescope: int) -> tuple[Floats, Floats]:
+    """Return what an energy table is asked with, out of `event_columns`: log10 of the size (phe), impact (m)."""
+    size, impact = (EVENT_FEATURES.index(f"{name}_{telescope}") for name in ("log_size", "impact"))
+    return events[:, size].astype(np.float64), events[:, impact].astype(np.float64)
+
+
 def usable(table: Table, min_size_phe: float = 50.0) -> NDArray[np.bool_]:
     """Tell which events can be reconstructed: both images there, large enough, axes that cross."""
     sizes = np.minimum(column(table, "size_phe_1"), column(table, "size_phe_2"))
@@ -175,11 +182,15 @@ def usable(table: Table, min_size_phe: float = 50.0) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Forests:
-    """The forests of a cell: disp of M1 and M2 (mm), log10 of energy (GeV), probability of being a hadron."""
+    """The forests of a cell: disp of M1 and M2 (mm), log10 of energy (GeV), probability of being a hadron.
+
+    `tables` are the energy tables of M1 and M2, which may be missing.
+    """
 
     disp: tuple[Forest, Forest]
     energy: Forest
     hadronness: Forest
+    tables: tuple[EnergyTable, EnergyTable] | None = None
 
     def locate(self, table: Table) -> Direction:
         """Reconstruct directions."""

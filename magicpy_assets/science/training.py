@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from magicpy_assets.core.errors import InputError
 from magicpy_assets.science.camera import FOCAL_MM
+from magicpy_assets.science.energy_table import fill_table
 from magicpy_assets.science.forest import Forest, importance, train
 from magicpy_assets.science.reconstruction import (
     DISP_FEATURES,
@@ -27,6 +28,7 @@ from magicpy_assets.science.reconstruction import (
     direction,
     disp_columns,
     event_columns,
+    table_columns,
     true_disp_mm,
 )
 
@@ -89,7 +91,8 @@ def grow(sample: Sample, model: str, seed: int, say: Callable[[str], None]) -> t
     test_energy, test_separation = energy_and_separation(first, hadron_first)
     say("energy and gamma/hadron forests on all events")
     energy, separation = energy_and_separation(np.ones_like(first), np.ones_like(hadron_first))
-    forests = Forests(final_disp, energy, separation)
+    tables = [fill_table(*table_columns(gamma_columns, n), log_energy) for n in (1, 2)]
+    forests = Forests(final_disp, energy, separation, (tables[0], tables[1]))
     report = quality(
         sample.gammas[~first],
         Direction(gammas.x_mm[~first], gammas.y_mm[~first], gammas.disp_mm, gammas.points_mm, gammas.difference_mm),

@@ -17,6 +17,7 @@ from magicpy_assets_tests import small_files
 from magicpy_assets_tests.small_files import refused
 
 FORESTS = ("RF.root", "disp1/DispRF.root", "disp2/DispRF.root", "EnRF_Stereo.root")
+TABLE = "Energy_Table.root"
 FLAGS = ("--rftree", "--rfdisptree", "--rfdisp2tree", "--erf")
 
 
@@ -82,7 +83,7 @@ def flags_of(folder, **changes):
 
 def test_coach_makes_all_forests_and_a_report(forests, gammas, off):
     assert sorted(str(path.relative_to(forests)) for path in forests.rglob("*") if path.is_file()) == sorted(
-        [*FORESTS, "training_report.json"]
+        [*FORESTS, TABLE, "training_report.json"]
     )
     report = json.loads((forests / "training_report.json").read_text())
     # Even a few hundred showers tell gamma rays from hadrons.
@@ -168,13 +169,40 @@ def test_melibea_tells_gamma_rays_from_hadrons(call, forests, gammas, off):
 
 
 def test_melibea_remembers_what_it_was_made_with(call, forests, off):
-    assert call("melibea", f"--ind={off}", *flags_of(forests), "--stereo", "--rf", "-erec")[0] == 0
+    assert call("melibea", f"--ind={off}", *flags_of(forests), "--stereo", "--rf", "-erec-rf")[0] == 0
     path = call.out / off.name.replace("_S_", "_Q_")
     provenance = star_files.read_provenance(path)
     assert provenance["forest gamma/hadron"] == read_forest(forests / "RF.root")[0].identity
     assert "xgboost, seed 3" in provenance["forest trained"]
     assert provenance["melibea input"] == off.name
     refused(call("melibea", f"--ind={off}", *flags_of(forests)), "is there already")
+
+
+def test_with_the_energy_table_each_telescope_has_an_energy_of_its_own(call, forests, gammas):
+    table = forests / TABLE
+    assert call("melibea", f"--ind={gammas}", *flags_of(forests), "-erec", f"--etab={table}")[0] == 0
+    events = melibea_files.read_events(call.out / gammas.name.replace("_S_", "_Q_"))
+    events = events[events["hadronness"].notna()]
+    for name in ("energy_est_gev", "energy_est_gev_1", "energy_est_gev_2"):
+        assert np.corrcoef(np.log10(events[name]), np.log10(events["mc_energy_gev"]))[0, 1] > 0.7, name
+    assert (events["energy_est_gev_1"] != events["energy_est_gev_2"]).mean() > 0.9
+    low = events[["energy_est_gev_1", "energy_est_gev_2"]].min(axis=1)
+    high = events[["energy_est_gev_1", "energy_est_gev_2"]].max(axis=1)
+    assert events["energy_est_gev"].between(low * 0.999, high * 1.001).all()
+    alone = events[["energy_uncertainty_gev_1", "energy_uncertainty_gev_2"]].min(axis=1)
+    assert (events["energy_uncertainty_gev"] <= alone * 1.001).all()
+    assert (events["impact_est_cm_1"] >= 0).all()
+    # The forest stays what everything after melibea uses.
+    np.testing.assert_array_equal(events["energy_gev"], events["energy_rf_gev"])
+
+
+def test_energies_of_the_table_are_not_made_up_without_one(call, forests, gammas):
+    assert call("melibea", f"--ind={gammas}", *flags_of(forests))[0] == 0
+    events = melibea_files.read_events(call.out / gammas.name.replace("_S_", "_Q_"))
+    assert not [name for name in events if name.startswith("energy_est_gev")]
+    refused(call("melibea", f"--ind={gammas}", *flags_of(forests), "-f", "-erec"), "--etab= is missing")
+    wrong = f"--etab={forests / FORESTS[0]}"
+    refused(call("melibea", f"--ind={gammas}", *flags_of(forests), "-f", wrong), "not an energy table")
 
 
 def test_every_missing_forest_is_named_at_once(call, forests, off):

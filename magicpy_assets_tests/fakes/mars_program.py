@@ -18,14 +18,14 @@ NAMES = {
     "superstar": (r"(?:_M[12])?(_\d{8})(?:\.\d{3})?_I_", r"\1_S_"),
     "melibea": (r"_S_", "_Q_"),
 }
-FORESTS = ("RF.root", "disp1/DispRF.root", "disp2/DispRF.root", "EnRF_Stereo.root")
+FORESTS = ("RF.root", "disp1/DispRF.root", "disp2/DispRF.root", "EnRF_Stereo.root", "Energy_Table.root")
 REPORT = "training_report.json"
 FLAGS = {
     "star": {"--ind", "-savecerevt"},
     "superstar": {"--ind1", "--ind2"},
-    "coach": {"-RFgh", "-RFdisp", "-RFenStereo"},
+    "coach": {"-RFgh", "-RFdisp", "-RFenStereo", "-LUTs"},
     "melibea": {"--ind", "--stereo", "--rf", "--rftree", "--calc-disp-rf", "--rfdisptree", "--calc-disp2-rf"}
-    | {"--rfdisp2tree", "--calcstereodisp", "-erec-rf", "--erf"},
+    | {"--rfdisp2tree", "--calcstereodisp", "-erec-rf", "-erec", "--erf", "--etab"},
 }
 COMMON = {"--config", "--out", "-b", "-q", "-f", "-mc"}
 SAYS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import hypothesis
@@ -19,6 +20,8 @@ from magicpy_assets.pipeline.session import Session, open_session
 
 SEED = 316
 RUN_S = 20.0
+FIRST_NIGHTS = (date(2020, 11, 16), date(2020, 11, 24), date(2020, 12, 15), date(2020, 12, 23))
+"""Four nights of the season with thirteen runs: two zenith ranges, two moon levels."""
 CELL = Cell.parse("ST0316/za05to35/weak")
 
 hypothesis.settings.register_profile("calm", deadline=None)  # compiling takes what it takes
@@ -34,7 +37,7 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session")
 def observatory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The data server, on loopback, with runs short enough for tests."""
-    with serve(tmp_path_factory.mktemp("observatory"), SEED, duration_s=RUN_S) as server:
+    with serve(tmp_path_factory.mktemp("observatory"), SEED, nights=FIRST_NIGHTS, duration_s=RUN_S) as server:
         yield server
 
 

@@ -6,7 +6,7 @@ that comes while the readout is busy with the one before is lost in both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,11 @@ class Recording:
     def pattern(self) -> NDArray[np.uint8]:
         """Trigger pattern of every event: 128 stereo, 8 pedestal."""
         return np.where(self.is_pedestal, PEDESTAL_PATTERN, STEREO_PATTERN).astype(np.uint8)
+
+    def part(self, subrun: int) -> Recording:
+        """Return what was recorded in one subrun."""
+        here = self.subrun == subrun
+        return Recording(**{item.name: getattr(self, item.name)[here] for item in fields(self)})
 
 
 def record(trigger_ticks: NDArray[np.int64], duration_s: float, n_subruns: int, phase: float) -> Recording:

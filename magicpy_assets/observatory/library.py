@@ -15,7 +15,7 @@ import lzma
 import os
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from magicpy_assets.core import zeniths
 from magicpy_assets.core.errors import InputError, MissingInputError, unknown
 from magicpy_assets.core.progress import announce
 from magicpy_assets.observatory import emission
@@ -37,6 +38,7 @@ from magicpy_assets.observatory.showers import (
     ShowerImages,
     shoot,
 )
+from magicpy_assets.science.camera import PITCH_MM, PIXEL_X_MM, PIXEL_Y_MM, pixel_of
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +46,8 @@ TIME_STEP_NS = 0.4
 SUFFIX = ".npz.xz"
 SECONDS_PER_PIECE = 10.0
 SHOWERS_PER_PIECE = 500
+MOVE_PITCHES = 3
+"""How far, in pixels, showers are moved that are used again."""
 
 
 @dataclass(frozen=True)
@@ -112,20 +116,19 @@ def shard(name: str) -> Shard:
 def find(*, use: str, zenith: str | None = None, zd_deg: float | None = None) -> Shard:
     """Return the shard for a use (`data`, `off`, `mc_train`, `mc_test`) and a zenith range or distance.
 
+    Hadrons are made in windows of a few degrees: of those in the zenith range, the nearest one serves.
+
     Raises
     ------
     InputError
-        If the library has none, with the windows that it has.
+        If the library has none, with the zenith ranges that it has.
     """
-    candidates = [item for item in shards().values() if item.use == use]
-    for item in candidates:
-        if zenith is not None and item.zenith != zenith:
-            continue
-        if zd_deg is not None and not item.zd_deg[0] <= zd_deg <= item.zd_deg[1]:
-            continue
-        return item
-    windows = ", ".join(f"{item.zd_deg[0]:g}-{item.zd_deg[1]:g} deg" for item in candidates)
-    raise InputError(f"the event library has no {use} shard for zenith {zenith or zd_deg}; it has {windows}")
+    wanted = zeniths.of(zd_deg).name if zenith is None and zd_deg is not None else zenith
+    candidates = [item for item in shards().values() if item.use == use and item.zenith == wanted]
+    if not candidates:
+        known = ", ".join(sorted({item.zenith for item in shards().values() if item.use == use}))
+        raise InputError(f"the event library has no {use} shard for zenith range {wanted}; it has {known}")
+    return min(candidates, key=lambda item: abs(0.5 * sum(item.zd_deg) - (zd_deg or 0.0)))
 
 
 def _folder() -> Path:
@@ -158,22 +161,66 @@ def open_shard(name: str, folder: Path | None = None) -> ShowerImages:
 
 
 def sky_slice(item: Shard, begin_s: float, end_s: float) -> tuple[ShowerImages, NDArray[np.float64]]:
-    """Return the hadrons that arrive within a slice of a shard's sky time, and when they do (s), in order of time.
+    """Return the hadrons that arrive within a slice of sky time, and when they do (s), in order of time.
 
-    Disjoint slices hold disjoint events, so runs drawn from a shard never share a shower core.
-
-    Raises
-    ------
-    InputError
-        If the slice reaches beyond the sky time of the shard.
+    Up to the shard's own amount, disjoint slices hold disjoint events. Beyond it the shard begins anew: the same
+    showers at other times, each moved in both cameras by a few pixels, as if it had come from another direction. So
+    an exposure of hours holds each shower several times, with noise and direction of its own each time.
     """
-    if not 0 <= begin_s <= end_s <= item.amount:
-        raise InputError(f"{item.name} holds {item.amount:g} s of sky, not {begin_s:g} to {end_s:g} s")
+    if not 0 <= begin_s <= end_s:
+        raise InputError(f"there is no slice of the sky from {begin_s:g} to {end_s:g} s")
+    first, last = int(begin_s // item.amount), int(np.nextafter(end_s, begin_s) // item.amount)
+    parts = [
+        _once_around(item, turn, begin_s - turn * item.amount, end_s - turn * item.amount)
+        for turn in range(first, last + 1)
+    ]
+    times = [arrival + turn * item.amount for turn, (_, arrival) in zip(range(first, last + 1), parts, strict=True)]
+    return ShowerImages.joined([images for images, _ in parts]), np.concatenate(times)
+
+
+def _once_around(item: Shard, turn: int, begin_s: float, end_s: float) -> tuple[ShowerImages, NDArray[np.float64]]:
     images = open_shard(item.name)
-    arrival = np.random.default_rng([item.seed, 10**7]).uniform(0, item.amount, len(images))
+    rng = np.random.default_rng([item.seed, 10**7, turn] if turn else [item.seed, 10**7])
+    arrival = rng.uniform(0, item.amount, len(images))
+    vector = rng.integers(0, len(moves()), len(images)) if turn else np.zeros(len(images), dtype=np.int64)
     inside = np.flatnonzero((arrival >= begin_s) & (arrival < end_s))
     order = inside[np.argsort(arrival[inside])]
-    return images.take(order), arrival[order]
+    return moved(images.take(order), vector[order]), arrival[order]
+
+
+@cache
+def moves() -> NDArray[np.int16]:
+    """Return where each pixel goes (-1: out of the camera) by every vector of the lattice up to `MOVE_PITCHES`.
+
+    Shape (37, 1039); the first move leaves everything in place.
+    """
+    near = np.flatnonzero(np.hypot(PIXEL_X_MM, PIXEL_Y_MM) < (MOVE_PITCHES + 0.1) * PITCH_MM)
+    near = near[np.argsort(np.hypot(PIXEL_X_MM[near], PIXEL_Y_MM[near]), kind="stable")]
+    return np.array(
+        [
+            [pixel_of(x + PIXEL_X_MM[k], y + PIXEL_Y_MM[k]) for x, y in zip(PIXEL_X_MM, PIXEL_Y_MM, strict=True)]
+            for k in near
+        ],
+        dtype=np.int16,
+    )
+
+
+def moved(images: ShowerImages, vector: NDArray[np.int64]) -> ShowerImages:
+    """Move the images of events in both cameras, each by one of `moves()`; light that leaves a camera is lost."""
+    event = np.repeat(np.arange(len(images)), np.diff(images.start))
+    pixel = moves()[vector[event], images.pixel]
+    kept = pixel >= 0
+    first_camera = np.arange(len(event)) < (images.start[:-1] + images.split)[event]
+    count = np.bincount(event[kept], minlength=len(images))
+    split = np.bincount(event[kept & first_camera], minlength=len(images))
+    return replace(
+        images,
+        start=np.concatenate([[0], np.cumsum(count)]).astype(np.int64),
+        split=split.astype(np.int32),
+        pixel=pixel[kept].astype(np.uint16),
+        phe=images.phe[kept],
+        time_ns=images.time_ns[kept],
+    )
 
 
 @cache

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from magicpy_assets.core import zeniths
 from magicpy_assets.core.datalevels import Calibrated
 from magicpy_assets.core.runs import McFile
 from magicpy_assets.formats.calibrated import (
@@ -33,8 +34,8 @@ from magicpy_assets.science import corsika
 from magicpy_assets.science.camera import N_PIXELS
 from magicpy_assets.science.site import HEIGHT_M, TELESCOPES_EAST_NORTH_M
 
-PERIOD = "ST0316"
-ZENITHS = ("za05to35", "za35to50")
+PERIODS = ("ST0316", "ST0317")
+"""Periods with Monte Carlo: the same showers, seen with other noise."""
 PAIRS = {"train": 4, "test": 4}
 """Into how many pairs of files the showers of a zenith range go."""
 
@@ -79,10 +80,10 @@ class Pair:
 
 def production() -> tuple[Pair, ...]:
     """Return every Monte Carlo run that the archive holds, in the order of run numbers."""
-    cases = [(zenith, use) for zenith in ZENITHS for use in PAIRS]
+    cases = [(period, zenith.name, use) for period in PERIODS for zenith in zeniths.ALL for use in PAIRS]
     return tuple(
-        Pair(PERIOD, zenith, use, _FIRST_RUN + 1000 * block + index, index)
-        for block, (zenith, use) in enumerate(cases, start=1)
+        Pair(period, zenith, use, _FIRST_RUN + 1000 * block + index, index)
+        for block, (period, zenith, use) in enumerate(cases, start=1)
         for index in range(PAIRS[use])
     )
 

@@ -1,14 +1,15 @@
 """Runs as files: the showers of a run, seen by both telescopes, read out and written as calibrated files.
 
-A run is made in one go, all files of both telescopes together, and is the same every time for the same seed. Hadrons
-are taken from the event library without replacement, each run its own slice of a shard's sky time; the gamma rays of a
-source that shines are simulated for the run.
+A run is the same every time for the same seed. Hadrons are taken from the event library, each run its own slice of a
+shard's sky time; the gamma rays of a source that shines are simulated for the run. Charges and times are held for one
+subrun at a time: the whole run goes through the trigger first, and what was recorded is exposed again, file by file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from magicpy_assets.observatory.library import Shard
 from magicpy_assets.observatory.lidar import laser_columns
 from magicpy_assets.observatory.programme import RunPlan
 from magicpy_assets.observatory.showers import ShowerImages
-from magicpy_assets.observatory.telescopes import N_SLICES, SAMPLING_MHZ, expose, noise_at, pedestal_events
+from magicpy_assets.observatory.telescopes import N_SLICES, SAMPLING_MHZ, Noise, expose, noise_at, pedestal_events
 from magicpy_assets.science.camera import N_PIXELS
 
 Floats = NDArray[np.float32]
@@ -44,16 +45,58 @@ _MARS_DAY_ENDS_S = 13 * 3600
 """MARS counts the hours of a day from -11 to 13, so that a night has one day (MTime of the public class library)."""
 
 
+FILTER_TRANSMISSION = 0.5
+"""Share of Cherenkov light that the UV-pass filters let through: 40-50 % in the moonlight performance paper
+(arXiv:1704.00906), from memory."""
+_BATCH = 2048
+"""Showers that are exposed together, with random numbers of their own."""
+
+
 @dataclass(frozen=True)
-class _Taken:
-    """A run as recorded: the readout's events, and their charges (phe) and times (slices), (n, 1039) per telescope."""
+class _Exposure:
+    """What the cameras see of the showers of a run, batch by batch; the same at every call."""
 
     plan: RunPlan
+    seed: int
+    images: ShowerImages
+    noise: Noise
+    transmission: float
+
+    def batch(self, k: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        """Return charges, times and triggers of the k-th `_BATCH` showers, as `expose` does."""
+        these = self.images.take(np.arange(k * _BATCH, min((k + 1) * _BATCH, len(self.images))))
+        return expose(these, self.noise, sky.stream(self.seed, self.plan.run, f"noise {k}"), self.transmission)
+
+    def triggered(self) -> NDArray[np.bool_]:
+        """Return which showers trigger the telescopes that took part, all of them together."""
+        cameras = [telescope - 1 for telescope in self.plan.telescopes]
+        parts = [self.batch(k)[2][:, cameras].all(axis=1) for k in range(-(-len(self.images) // _BATCH))]
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.bool_)
+
+    def of_showers(self, index: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Return charge and time of showers in rising order, (n, 2, 1039) each."""
+        parts = []
+        for k in np.unique(index // _BATCH):
+            charge, time, _ = self.batch(int(k))
+            here = index[index // _BATCH == k] - k * _BATCH
+            parts.append((charge[here], time[here]))
+        if not parts:
+            return np.empty((0, 2, N_PIXELS), dtype=np.float32), np.empty((0, 2, N_PIXELS), dtype=np.float32)
+        return np.concatenate([charge for charge, _ in parts]), np.concatenate([time for _, time in parts])
+
+
+@dataclass(frozen=True)
+class _Subrun:
+    """One subrun as recorded by one telescope: the readout's events, their charges (phe) and times (slices)."""
+
+    plan: RunPlan
+    number: int
     recording: Recording
-    charge_phe: tuple[Floats, Floats]
-    time_slices: tuple[Floats, Floats]
+    charge_phe: Floats
+    time_slices: Floats
 
 
+@lru_cache(maxsize=4096)
 def hadron_shard(plan: RunPlan) -> Shard:
     """Return the shard of the event library from which a run's hadrons are taken."""
     return library.find(use=sky.field(plan.source).library, zd_deg=plan.zd_deg)
@@ -70,7 +113,15 @@ def hadron_slice_s(plan: RunPlan, plans: Sequence[RunPlan]) -> tuple[float, floa
     return begin, begin + plan.duration_s
 
 
-def make_run(plan: RunPlan, plans: Sequence[RunPlan], seed: int, folder: Path) -> None:
+def make_run(
+    plan: RunPlan,
+    plans: Sequence[RunPlan],
+    seed: int,
+    folder: Path,
+    *,
+    gain: float = 1.0,
+    drive_reports: bool = True,
+) -> None:
     """Write all calibrated files of a run into a folder.
 
     Parameters
@@ -79,16 +130,36 @@ def make_run(plan: RunPlan, plans: Sequence[RunPlan], seed: int, folder: Path) -
         The run, and the whole programme it belongs to.
     seed
         The observatory's seed.
+    gain
+        Factor of all charges, for a calibration that went wrong.
+    drive_reports
+        Whether the files have any.
 
     Raises
     ------
     MissingInputError, InputError
         If the event library has no shard for the run or not enough sky time in it.
     """
-    taken = _take(plan, plans, seed)
-    for telescope in (1, 2):
-        for subrun in range(1, plan.subruns + 1):
-            _write(folder, taken, telescope, subrun, seed)
+    images, ticks = _showers(plan, plans, seed)
+    noise = noise_at(sky.nsb_of_run(seed, plan.date, plan.run), plan.hv, plan.filter)
+    exposure = _Exposure(plan, seed, images, noise, transmission(plan))
+    seen = np.flatnonzero(exposure.triggered())
+    phase = float(sky.stream(seed, plan.run, "pedestal clock").uniform())
+    recording = record(ticks[seen], plan.duration_s, plan.subruns, phase)
+    for number in range(1, plan.subruns + 1):
+        part = recording.part(number)
+        charge, time = exposure.of_showers(seen[part.source[~part.is_pedestal]])
+        for telescope in plan.telescopes:
+            camera = telescope - 1
+            subrun = _with_pedestals(exposure, number, part, telescope, charge[:, camera], time[:, camera])
+            subrun.charge_phe[:] *= np.float32(gain)
+            _write(folder, subrun, telescope, seed, drive_reports=drive_reports)
+
+
+def transmission(plan: RunPlan) -> float:
+    """Return the share of the light of a clear night that reaches the cameras: clouds and filters take the rest."""
+    clear = min(1.0, sky.conditions(plan.date).transmission_9km / sky.CLEAR_TRANSMISSION_9KM)
+    return clear * (FILTER_TRANSMISSION if plan.filter == "UV" else 1.0)
 
 
 def bad_pixels(seed: int, telescope: int) -> NDArray[np.bool_]:
@@ -104,44 +175,33 @@ def _showers(plan: RunPlan, plans: Sequence[RunPlan], seed: int) -> tuple[Shower
     begin_s, end_s = hadron_slice_s(plan, plans)
     hadrons, hadron_s = library.sky_slice(shard, begin_s, end_s)
     like = library.find(use="mc_train", zenith=shard.zenith)
-    gammas, gamma_s = gamma_rays(plan, sky.field(plan.source), seed, like)
+    gammas, gamma_s = gamma_rays(plan, sky.field(plan.source, plan.date), seed, like)
     images = ShowerImages.joined([hadrons, gammas])
     seconds = np.concatenate([hadron_s - begin_s, gamma_s])
     order = np.argsort(seconds, kind="stable")
     return images.take(order), np.floor(seconds[order] * TICKS_PER_S).astype(np.int64)
 
 
-def _take(plan: RunPlan, plans: Sequence[RunPlan], seed: int) -> _Taken:
-    """Take a run's data: light, noise, trigger, readout; broken pixels emptied."""
-    images, ticks = _showers(plan, plans, seed)
-    noise = noise_at(sky.nsb_of_run(seed, plan.date, plan.run))
-    charge, time, triggered = expose(images, noise, sky.stream(seed, plan.run, "noise"))
-    stereo = np.flatnonzero(triggered.all(axis=1))
-    phase = float(sky.stream(seed, plan.run, "pedestal clock").uniform())
-    recording = record(ticks[stereo], plan.duration_s, plan.subruns, phase)
-    pedestal = recording.is_pedestal
-    charges, times = [], []
-    for telescope in (1, 2):
-        q = np.empty((len(pedestal), N_PIXELS), dtype=np.float32)
-        t = np.empty_like(q)
-        of_event = stereo[recording.source[~pedestal]]
-        q[~pedestal], t[~pedestal] = charge[of_event, telescope - 1], time[of_event, telescope - 1]
-        rng = sky.stream(seed, plan.run, f"pedestals of M{telescope}")
-        q[pedestal], t[pedestal] = pedestal_events(int(pedestal.sum()), noise, rng)
-        broken = bad_pixels(seed, telescope)
-        q[:, broken] = t[:, broken] = 0.0
-        charges.append(q)
-        times.append(t)
-    return _Taken(plan, recording, (charges[0], charges[1]), (times[0], times[1]))
+def _with_pedestals(
+    exposure: _Exposure, number: int, part: Recording, telescope: int, charge: Floats, time: Floats
+) -> _Subrun:
+    """Put the pedestal events of a subrun between its showers, and empty the broken pixels."""
+    pedestal = part.is_pedestal
+    q = np.empty((len(pedestal), N_PIXELS), dtype=np.float32)
+    t = np.empty_like(q)
+    q[~pedestal], t[~pedestal] = charge, time
+    rng = sky.stream(exposure.seed, exposure.plan.run, f"pedestals of M{telescope}, subrun {number}")
+    q[pedestal], t[pedestal] = pedestal_events(int(pedestal.sum()), exposure.noise, rng)
+    broken = bad_pixels(exposure.seed, telescope)
+    q[:, broken] = t[:, broken] = 0.0
+    return _Subrun(exposure.plan, number, part, q, t)
 
 
-def _write(folder: Path, taken: _Taken, telescope: int, subrun: int, seed: int) -> None:
-    plan = taken.plan
-    here = np.flatnonzero(taken.recording.subrun == subrun)
-    shard = hadron_shard(plan)
+def _write(folder: Path, subrun: _Subrun, telescope: int, seed: int, *, drive_reports: bool) -> None:
+    plan = subrun.plan
     info = RunInfo(
         run=plan.run,
-        subrun=subrun,
+        subrun=subrun.number,
         telescope=telescope,
         run_type=RUN_TYPE_DATA,
         source_name=plan.source,
@@ -151,17 +211,17 @@ def _write(folder: Path, taken: _Taken, telescope: int, subrun: int, seed: int) 
         project="Simulated",
         sampling_mhz=SAMPLING_MHZ,
         n_samples=N_SLICES,
-        cards=library.cards(shard) | {"SEED": str(seed)},
+        cards=library.cards(hadron_shard(plan)) | {"SEED": str(seed)},
     )
     night, seconds = _clock(plan)
     conditions = sky.conditions(plan.date)
     write_calibrated(
-        folder / plan.file(telescope, subrun).name,
+        folder / plan.file(telescope, subrun.number).name,
         info,
-        _chunks(taken, telescope, here),
+        _chunks(subrun),
         bad_pixels=bad_pixels(seed, telescope),
-        pedestals=_pedestal_updates(taken, telescope, here),
-        drive=_drive(plan, taken.recording.ticks[here]),
+        pedestals=_pedestal_updates(subrun),
+        drive=_drive(plan, subrun.recording.ticks) if drive_reports else None,
         laser=laser_columns(night, seconds, plan.duration_s, plan.zd_deg, plan.az_deg, conditions.transmission_9km),
     )
 
@@ -172,35 +232,35 @@ def _clock(plan: RunPlan) -> tuple[int, int]:
     return night, plan.start_s - 86_400 * (night - plan.start_day)
 
 
-def _chunks(taken: _Taken, telescope: int, here: NDArray[np.int64]) -> Iterator[EventChunk]:
-    recording = taken.recording
-    night, seconds = _clock(taken.plan)
-    for first in range(0, len(here), EVENTS_PER_BASKET):
-        these = here[first : first + EVENTS_PER_BASKET]
+def _chunks(subrun: _Subrun) -> Iterator[EventChunk]:
+    recording = subrun.recording
+    night, seconds = _clock(subrun.plan)
+    for first in range(0, len(recording.ticks), EVENTS_PER_BASKET):
+        these = slice(first, first + EVENTS_PER_BASKET)
         ticks = seconds * TICKS_PER_S + recording.ticks[these]
         yield EventChunk(
-            charge_phe=taken.charge_phe[telescope - 1][these],
-            time_slices=taken.time_slices[telescope - 1][these],
+            charge_phe=subrun.charge_phe[these],
+            time_slices=subrun.time_slices[these],
             event={
                 "stereo_number": recording.stereo_number[these],
                 "daq_number": recording.daq_number[these],
                 "trigger": recording.pattern[these],
                 "time_diff_s": recording.time_diff_s[these],
-                "mjd_day": np.full(len(these), night),
+                "mjd_day": np.full(len(ticks), night),
                 "milliseconds": ticks // _TICKS_PER_MS,
                 "nanoseconds": ticks % _TICKS_PER_MS * _NS_PER_TICK,
             },
         )
 
 
-def _pedestal_updates(taken: _Taken, telescope: int, here: NDArray[np.int64]) -> Pedestals:
+def _pedestal_updates(subrun: _Subrun) -> Pedestals:
     """Measure the pedestals of a subrun from its pedestal events, several hundred at a time."""
-    events = here[taken.recording.is_pedestal[here]]
+    events = np.flatnonzero(subrun.recording.is_pedestal)
     groups = np.array_split(events, max(1, len(events) // PEDESTALS_PER_UPDATE))
-    charge = taken.charge_phe[telescope - 1]
-    ends = np.array([taken.recording.ticks[group[-1]] for group in groups])
+    charge = subrun.charge_phe
+    ends = np.array([subrun.recording.ticks[group[-1]] for group in groups])
     return Pedestals(
-        mjd=taken.plan.start_mjd + ends / TICKS_PER_S / 86_400.0,
+        mjd=subrun.plan.start_mjd + ends / TICKS_PER_S / 86_400.0,
         mean_phe=np.array([charge[group].mean(axis=0) for group in groups], dtype=np.float32),
         rms_phe=np.array([charge[group].std(axis=0) for group in groups], dtype=np.float32),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import math
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from importlib.resources import files
@@ -82,6 +82,11 @@ def _fields() -> dict[str, Field]:
 
 
 @cache
+def _flares() -> dict[tuple[str, date], float]:
+    return {(row["source"], date.fromisoformat(row["date"])): float(row["factor"]) for row in _rows("flares.csv")}
+
+
+@cache
 def _conditions() -> dict[date, Conditions]:
     return {
         date.fromisoformat(row["date"]): Conditions(float(row["nsb"]), float(row["transmission_9km"]))
@@ -89,12 +94,30 @@ def _conditions() -> dict[date, Conditions]:
     }
 
 
-def field(name: str) -> Field:
-    """Return the field called ``name``; UnknownNameError names the nearest ones."""
-    fields = _fields()
-    if name not in fields:
-        raise unknown("field of the simulated sky", name, fields)
-    return fields[name]
+def fields() -> tuple[Field, ...]:
+    """Return every field of the sky, without flares."""
+    return tuple(_fields().values())
+
+
+def field(name: str, night: date | None = None) -> Field:
+    """Return the field called ``name`` as it shines in a night (MAGIC date), or without flares if none is given.
+
+    Raises
+    ------
+    UnknownNameError
+        With the nearest names.
+    """
+    known = _fields()
+    if name not in known:
+        raise unknown("field of the simulated sky", name, known)
+    factor = 1.0 if night is None else _flares().get((name, night), 1.0)
+    found = known[name]
+    return replace(found, flux_1tev_per_cm2_s_tev=factor * found.flux_1tev_per_cm2_s_tev)
+
+
+def flares(name: str) -> dict[date, float]:
+    """Return the nights in which a source shines differently, and how many times as bright as otherwise."""
+    return {night: factor for (source, night), factor in _flares().items() if source == name}
 
 
 def conditions(night: date) -> Conditions:

@@ -48,24 +48,39 @@ class Noise:
     threshold_phe: float
 
 
-def noise_at(nsb: float) -> Noise:
-    """Return the noise for a night-sky background in units of dark sky.
+def noise_at(nsb: float, hv: str = "nominal", optical_filter: str = "none") -> Noise:
+    """Return the noise for a night-sky background in units of dark sky, seen with a high voltage and a filter.
 
-    The pedestal comes from the cleaning table, interpolated; the fixed window is sqrt(0.35 + 0.45 NSB).
+    The pedestal comes from the cleaning table, interpolated; the fixed window is sqrt(0.35 + 0.45 NSB). With reduced
+    voltage or a filter, window and trigger threshold are those of the sky that is as noisy without.
     """
-    found = moons.cleanings()
+    found = moons.cleanings(hv, optical_filter)
     middles = [moons.middle_nsb(row) for row in found]
+    rms_phe = float(np.interp(nsb, middles, [row.pedestal_rms_phe for row in found]))
+    plain = nsb if found == moons.cleanings() else moons.from_pedestal(math.nan, rms_phe)[0]
     return Noise(
         nsb=nsb,
-        fixed_phe=math.sqrt(0.35 + 0.45 * nsb),
+        fixed_phe=math.sqrt(0.35 + 0.45 * plain),
         mean_phe=float(np.interp(nsb, middles, [row.pedestal_mean_phe for row in found])),
-        rms_phe=float(np.interp(nsb, middles, [row.pedestal_rms_phe for row in found])),
-        threshold_phe=float(np.interp(nsb, _THRESHOLD_NSB, _THRESHOLD_PHE)),
+        rms_phe=rms_phe,
+        threshold_phe=_threshold_phe(plain),
     )
 
 
-def expose(images: ShowerImages, noise: Noise, rng: np.random.Generator) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+def _threshold_phe(nsb: float) -> float:
+    """Return the trigger threshold: between the known ones and beyond them along straight lines."""
+    if nsb <= _THRESHOLD_NSB[-1]:
+        return float(np.interp(nsb, _THRESHOLD_NSB, _THRESHOLD_PHE))
+    slope = (_THRESHOLD_PHE[-1] - _THRESHOLD_PHE[-2]) / (_THRESHOLD_NSB[-1] - _THRESHOLD_NSB[-2])
+    return _THRESHOLD_PHE[-1] + slope * (nsb - _THRESHOLD_NSB[-1])
+
+
+def expose(
+    images: ShowerImages, noise: Noise, rng: np.random.Generator, transmission: float = 1.0
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """Read out events with both telescopes.
+
+    ``transmission`` is the share of the light that arrives, for clouds and filters.
 
     Returns
     -------
@@ -87,6 +102,7 @@ def expose(images: ShowerImages, noise: Noise, rng: np.random.Generator) -> tupl
         (noise.fixed_phe, noise.mean_phe, noise.rms_phe, noise.threshold_phe),
         _bank(rng),
         int(rng.integers(2**31)),
+        min(1.0, transmission),
         charge,
         time,
         triggered,
@@ -131,6 +147,7 @@ def _expose(
     noise: tuple[float, float, float, float],
     bank: Floats,
     seed: int,
+    transmission: float,
     charge: Floats,
     time: Floats,
     triggered: NDArray[np.bool_],
@@ -151,6 +168,8 @@ def _expose(
             seen[:] = 0.0
             for j in range(first, last):
                 i, n = pixel[j], float(phe[j])
+                if transmission < 1.0:
+                    n = float(np.random.binomial(phe[j], transmission))
                 common = fixed * bank[place + N_PIXELS + i]
                 signal = n + GAIN_SPREAD * math.sqrt(n) * np.random.normal()
                 seen[i] = signal + TRIGGER_NOISE * common

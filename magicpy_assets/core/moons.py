@@ -6,12 +6,13 @@ Both tables, `tables/moons.csv` and `tables/cleaning.csv`, name the source of ev
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from magicpy_assets.core.csvtables import rows
-from magicpy_assets.core.errors import InputError, OutOfRangeError, unknown
+from magicpy_assets.core.errors import InputError, OutOfRangeError, UnknownNameError, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,6 +126,75 @@ def cleaning_of(moon: Moon, hv: str = "nominal", optical_filter: str = "none") -
             hint="above 8 x dark MAGIC observes with reduced HV or a filter",
         )
     return found[-1]
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What is done with a run, as its own sky, voltage and filter ask.
+
+    Attributes
+    ----------
+    cleaning
+        The row of the cleaning table; None if there is none.
+    fault
+        Why its images cannot be cleaned; empty if they can.
+    aside
+        Why it goes no further than superstar; empty if it does.
+    """
+
+    cleaning: Cleaning | None
+    fault: str = ""
+    aside: str = ""
+
+
+def treatment(nsb: float, hv: str = "nominal", optical_filter: str = "none") -> Treatment:
+    """Decide how a run is treated: the one rule for plans, programs and documents.
+
+    A run is cleaned by the row of its own sky (units of dark sky), voltage and filter. What was taken through a filter
+    is set aside after superstar: no Monte Carlo loses light to it. So is reduced voltage in a cell whose forests are
+    made for nominal voltage.
+    """
+    try:
+        row = cleaning(nsb, hv, optical_filter)
+    except (OutOfRangeError, UnknownNameError) as error:
+        return Treatment(None, error.message, error.message)
+    if row.optical_filter != "none":
+        why = f"taken through the {row.optical_filter.upper()} filter: there is no Monte Carlo with the light it takes"
+        return Treatment(row, aside=why)
+    moon = of_nsb(nsb)
+    if row.hv != voltage_of(moon):
+        why = f"taken with {row.hv} high voltage: forests for {moon.key} moon are made for {voltage_of(moon)}"
+        return Treatment(row, aside=why)
+    return Treatment(row)
+
+
+def voltage_of(moon: Moon) -> str:
+    """Return the high voltage that a moon level is observed with, as far as its forests go: reduced above 8 x dark."""
+    bright = all(row.nsb_high <= moon.nsb_low for row in cleanings())
+    return "reduced" if bright else "nominal"
+
+
+def target(moon: Moon, observed: Iterable[tuple[float, float]] = ()) -> Cleaning:
+    """Return the noise that OFF data and Monte Carlo of a moon level are brought to, and how they are cleaned.
+
+    A level that one row describes has that row. Where there are several (reduced voltage), it is the one in which most
+    time was observed, the darkest if none was.
+
+    Parameters
+    ----------
+    observed
+        NSB (units of dark sky) and duration (s) of the runs that were observed in the level with its voltage.
+    """
+    hv = voltage_of(moon)
+    if hv == "nominal":
+        return cleaning_of(moon)
+    found = [row for row in cleanings(hv) if row.nsb_low < moon.nsb_high and row.nsb_high > moon.nsb_low]
+    time_s = dict.fromkeys(found, 0.0)
+    for nsb, duration_s in observed:
+        for row in found:
+            if nsb in row:
+                time_s[row] += duration_s
+    return max(found, key=lambda row: (time_s[row], -row.nsb_low))
 
 
 def from_pedestal(

@@ -39,6 +39,7 @@ GAP_S = 30.0
 # Run numbers of public MAGIC file names, two nights in the period: about twenty stereo runs a night.
 _ANCHOR_DATE, _ANCHOR_RUN = date(2020, 11, 19), 5_093_174
 _RUNS_PER_NIGHT = 19.9
+MAX_RUNS_PER_NIGHT = 19
 _MONO_OFFSET = 5_000_000
 _NIGHT_H = (-6.0, 7.5)
 """Hours after 0 h UTC between which a night's runs are looked for."""
@@ -204,6 +205,9 @@ def _programme(
                 hint="Observe the further runs in another night.",
             )
         by_night.setdefault(observation.date, []).append(observation)
+    for night, observations in by_night.items():
+        if len(observations) > MAX_RUNS_PER_NIGHT:
+            raise ConfigError(f"The night to {night} has {len(observations)} runs; numbers: {MAX_RUNS_PER_NIGHT}.")
     blocks = [block for night in sorted(by_night) for block in _blocks(seed, by_night[night])]
     runs = _laid_out(blocks, duration_s)
     plans = _plans(runs, duration_s, standard)

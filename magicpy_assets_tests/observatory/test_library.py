@@ -10,6 +10,7 @@ from magicpy_assets.core.errors import InputError, MissingInputError, UnknownNam
 from magicpy_assets.observatory import emission, library
 from magicpy_assets.observatory.primaries import CONE_DEG, Thrown, hadrons, impact_m, track_azimuth_deg
 from magicpy_assets.observatory.showers import KINDS, MIN_PHE, MODEL, ShowerImages, shoot
+from magicpy_assets.science.camera import PIXEL_X_MM, PIXEL_Y_MM
 
 SHARDS = list(library.shards().values())
 NAMES = [item.name for item in SHARDS]
@@ -169,15 +170,61 @@ def test_slices_of_sky_hold_different_events():
     assert stats.kstest(arrival / item.amount, "uniform").pvalue > 1e-3
     parts = [library.sky_slice(item, begin, end)[0] for begin, end in ((0, 40), (40, 90), (90, item.amount))]
     np.testing.assert_array_equal(np.concatenate([part.core_east_m for part in parts]), whole.core_east_m)
-    with pytest.raises(InputError, match="holds 130 s of sky"):
-        library.sky_slice(item, 100, 200)
+    with pytest.raises(InputError, match="no slice of the sky"):
+        library.sky_slice(item, 100, 90)
+
+
+def test_beyond_its_amount_a_shard_begins_anew_with_its_showers_moved():
+    item = library.shard("hadron_off_12to16")
+    first, arrival = library.sky_slice(item, 0, item.amount)
+    both, later = library.sky_slice(item, 0, 2 * item.amount)
+    assert len(both) == 2 * len(first)
+    assert (np.diff(later) >= 0).all()
+    np.testing.assert_array_equal(later[: len(first)], arrival)
+    again = both.take(np.arange(len(first), len(both)))
+    assert set(zip(again.shower, again.core_east_m, strict=True)) == set(
+        zip(first.shower, first.core_east_m, strict=True)
+    )
+    # A part of the second turn is the same part of it.
+    part, when = library.sky_slice(item, item.amount + 10, item.amount + 20)
+    inside = (later >= item.amount + 10) & (later < item.amount + 20)
+    np.testing.assert_array_equal(when, later[inside])
+    np.testing.assert_array_equal(part.pixel, both.take(np.flatnonzero(inside)).pixel)
+
+
+def test_a_move_keeps_the_shape_of_an_image_in_both_cameras():
+    images = library.open_shard("hadron_off_12to16").take(np.arange(400))
+    vector = np.arange(400) % len(library.moves())
+    moved = library.moved(images, vector)
+    shift_x, shift_y = PIXEL_X_MM[library.moves()[:, 0]], PIXEL_Y_MM[library.moves()[:, 0]]
+    assert len(library.moves()) == 37
+    assert np.hypot(shift_x, shift_y).max() == pytest.approx(library.MOVE_PITCHES * 30.0, abs=1.0)
+    whole = 0
+    for event in range(len(images)):
+        for camera in range(2):
+            before, after = (pixels_of(kind, event, camera) for kind in (images, moved))
+            if len(before[0]) != len(after[0]):
+                assert after[1].sum() < before[1].sum()  # some of it has left the camera
+                continue
+            whole += 1
+            np.testing.assert_allclose(PIXEL_X_MM[after[0]] - PIXEL_X_MM[before[0]], shift_x[vector[event]], atol=1e-6)
+            np.testing.assert_allclose(PIXEL_Y_MM[after[0]] - PIXEL_Y_MM[before[0]], shift_y[vector[event]], atol=1e-6)
+            np.testing.assert_array_equal(after[1], before[1])
+    assert whole > 400
+
+
+def pixels_of(images, event, camera):
+    begin, end = images.start[event], images.start[event + 1]
+    middle = begin + images.split[event]
+    these = slice(begin, middle) if camera == 0 else slice(middle, end)
+    return images.pixel[these], images.phe[these]
 
 
 def test_faults_are_told(tmp_path):
     with pytest.raises(UnknownNameError, match="hadron_data_24to28"):
         library.shard("hadron_data_24to29")
-    with pytest.raises(InputError, match="24-28 deg"):
-        library.find(use="data", zd_deg=60.0)
+    with pytest.raises(InputError, match="za62to70"):
+        library.find(use="data", zenith="za70to80")
     with pytest.raises(MissingInputError, match="library build"):
         library.open_shard("gamma_test_05to35", tmp_path)
 

@@ -1,8 +1,11 @@
 """Monte Carlo files: truth as thrown, every use of every shower in OriginalMC, telescopes that agree."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
+from magicpy_assets.core import zeniths
 from magicpy_assets.core.runs import parse_name
 from magicpy_assets.formats.calibrated import CalibratedFile
 from magicpy_assets.observatory import library, montecarlo
@@ -46,9 +49,9 @@ def content(folder, telescope):
 def test_the_production_has_train_and_test_of_every_zenith_range_and_no_shower_twice():
     pairs = montecarlo.production()
     assert len({pair.run for pair in pairs}) == len(pairs)
-    for zenith in ("za05to35", "za35to50"):
+    for period, zenith in product(montecarlo.PERIODS, [zenith.name for zenith in zeniths.ALL]):
         for use in ("train", "test"):
-            mine = [pair for pair in pairs if (pair.zenith, pair.use) == (zenith, use)]
+            mine = [pair for pair in pairs if (pair.period, pair.zenith, pair.use) == (period, zenith, use)]
             assert 4 <= len(mine) <= 8
             shard = mine[0].shard
             assert {pair.shard.name for pair in mine} == {shard.name}

@@ -9,10 +9,10 @@ import pytest
 from astropy.coordinates import AltAz, EarthLocation, SkyCoord, get_body
 from astropy.time import Time
 
-from magicpy_assets.core import periods, zeniths
+from magicpy_assets.core import moons, periods, zeniths
 from magicpy_assets.core.errors import ConfigError, OutOfRangeError
 from magicpy_assets.core.runs import is_stereo, parse_name
-from magicpy_assets.observatory import library, sky
+from magicpy_assets.observatory import sky
 from magicpy_assets.observatory.nights import hadron_shard, hadron_slice_s
 from magicpy_assets.observatory.programme import Observation, first_run_of, programme, wobble_position
 
@@ -20,43 +20,105 @@ SITE = EarthLocation.from_geodetic(-17.890879 * u.deg, 28.761579 * u.deg, 2199 *
 PLANS = programme(316)
 
 
-def altitude_deg(plan, body):
-    times = Time(plan.start_mjd + np.array([0.0, plan.duration_s]) / 86400.0, format="mjd")
+STARTS = np.array([plan.start_mjd for plan in PLANS])
+ENDS = STARTS + np.array([plan.duration_s for plan in PLANS]) / 86400.0
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """Altitude and azimuth (deg) of pointing, Sun and Moon at start and end of every run, (2, runs) each."""
+    times = Time(np.array([STARTS, ENDS]), format="mjd")
     frame = AltAz(obstime=times, location=SITE)
-    if body == "pointing":
-        position = SkyCoord(plan.pointing_ra_deg * u.deg, plan.pointing_dec_deg * u.deg)
-    else:
-        position = get_body(body, times, SITE)
-    return position.transform_to(frame)
+    pointing = SkyCoord([plan.pointing_ra_deg for plan in PLANS], [plan.pointing_dec_deg for plan in PLANS], unit="deg")
+    places = {"pointing": pointing[None, :]} | {body: get_body(body, times, SITE) for body in ("sun", "moon")}
+    horizontal = {name: place.transform_to(frame) for name, place in places.items()}
+    return {name: (place.alt.deg, place.az.deg) for name, place in horizontal.items()}
 
 
-@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: str(plan.run))
-def test_the_pointing_rises_through_its_range_of_zenith_distance(plan):
-    seen = altitude_deg(plan, "pointing")
-    zd = 90.0 - seen.alt.deg
-    assert plan.zd_low_deg < zd[1] < zd[0] < plan.zd_high_deg
-    assert np.all((seen.az.deg > 60) & (seen.az.deg < 130))
-    assert plan.zd_deg == pytest.approx(zd.mean(), abs=0.01)
-    assert plan.az_deg == pytest.approx(seen.az.deg.mean(), abs=0.05)
-    zeniths.of(plan.zd_deg)
+def test_the_fields_rise_through_their_ranges_of_zenith_distance(seen):
+    altitude, azimuth = seen["pointing"]
+    zd = 90.0 - altitude
+    assert np.all(zd[1] < zd[0])
+    assert np.all((azimuth > 60) & (azimuth < 160))
+    # Halfway through a run the zenith distance is that of the run, but for the bend of the track.
+    np.testing.assert_allclose([plan.zd_deg for plan in PLANS], zd.mean(axis=0), atol=0.12)
+    np.testing.assert_allclose([plan.az_deg for plan in PLANS], azimuth.mean(axis=0), atol=1.0)
+    for plan in PLANS:
+        assert plan.zd_low_deg - 1.0 < plan.zd_deg < plan.zd_high_deg + 1.0
+        assert zeniths.of(plan.zd_deg).name == zeniths.of(0.5 * (plan.zd_low_deg + plan.zd_high_deg)).name
 
 
-@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: str(plan.run))
-def test_runs_are_taken_at_night_and_the_moon_agrees_with_the_brightness(plan):
-    assert np.all(altitude_deg(plan, "sun").alt.deg < -18.0)
-    moon = altitude_deg(plan, "moon").alt.deg
-    nsb = sky.nsb_of_run(316, plan.date, plan.run)
-    assert np.all(moon < 0.0) if nsb < 1.2 else np.all(moon > 15.0)
+def test_runs_are_taken_at_night_and_the_moon_agrees_with_the_brightness(seen):
+    assert np.all(seen["sun"][0] < -18.0)
+    moon = seen["moon"][0]
+    nsb = np.array([sky.nsb_of_run(316, plan.date, plan.run) for plan in PLANS])
+    assert np.all(moon[:, nsb < 2.0] < 0.0)
+    assert np.all(moon[:, nsb >= 2.0] > 14.0)
     # The date is that of the morning after.
-    assert plan.date - timedelta(days=1) <= Time(plan.start_mjd, format="mjd").to_datetime().date() <= plan.date
-    assert periods.of_date(plan.date).name == "ST0316"
+    for plan in PLANS:
+        evening = plan.date - timedelta(days=1)
+        assert evening <= Time(plan.start_mjd, format="mjd").to_datetime().date() <= plan.date
+
+
+def test_the_season_has_the_cells_of_a_real_one():
+    hours: dict[tuple[str, str], float] = {}
+    for plan in PLANS:
+        if plan.source == "CrabNebula" and plan.date in periods.ST0316:
+            moon = moons.of_nsb(sky.nsb_of_run(316, plan.date, plan.run)).key
+            cell = (zeniths.of(plan.zd_deg).name, moon)
+            hours[cell] = hours.get(cell, 0.0) + plan.duration_s / 3600.0
+    assert 27.0 < sum(hours.values()) < 33.0
+    assert {zenith for zenith, _ in hours} == {zenith.name for zenith in zeniths.ALL}
+    assert {moon for _, moon in hours} == {moon.key for moon in moons.ALL}
+    assert len(hours) < 20
+    assert sum(h for (_, moon), h in hours.items() if moon == "weak") > 0.7 * sum(hours.values())
+
+
+def test_there_are_fields_without_a_source_a_faint_one_and_one_that_flares():
+    fields = {plan.source for plan in PLANS}
+    off = {name for name in fields if not sky.field(name).shines}
+    assert len(off) >= 15
+    for name in off:
+        assert 2.0 < sum(plan.duration_s for plan in PLANS if plan.source == name) / 3600.0 < 9.0
+    crab = sky.field("CrabNebula").flux_1tev_per_cm2_s_tev
+    assert sky.field("VERJ0521+211").flux_1tev_per_cm2_s_tev == pytest.approx(0.04 * crab, rel=0.02)
+    nights = {plan.date for plan in PLANS if plan.source == "PKS1222+216"}
+    assert set(sky.flares("PKS1222+216")) < nights
+    quiet, flaring = (sky.field("PKS1222+216", date(2021, 3, day)) for day in (9, 14))
+    assert flaring.flux_1tev_per_cm2_s_tev == pytest.approx(20.0 * quiet.flux_1tev_per_cm2_s_tev)
+
+
+def test_states_of_a_run_come_from_the_programme():
+    states = {(plan.hv, plan.filter) for plan in PLANS}
+    assert states == {("nominal", "No_Filter"), ("reduced", "No_Filter"), ("nominal", "UV")}
+    (mono,) = [plan for plan in PLANS if not plan.stereo]
+    assert mono.telescopes == (1,)
+    assert not is_stereo(mono.run)
+    (summed,) = [plan for plan in PLANS if plan.sum_trigger == "Sumt"]
+    assert summed.telescopes == (1, 2)
+
+
+def test_some_nights_belong_to_no_period_and_some_to_the_next():
+    names = []
+    for night in sorted({plan.date for plan in PLANS}):
+        try:
+            names.append(periods.of_date(night).name)
+        except OutOfRangeError:
+            names.append("")
+    assert names == ["ST0316"] * (len(names) - 2) + ["", "ST0317"]
+
+
+def test_some_of_the_nights_can_be_observed_alone():
+    nights = (date(2020, 11, 16), date(2020, 12, 15))
+    few = programme(316, nights=nights)
+    assert few == tuple(plan for plan in PLANS if plan.date in nights)
+    with pytest.raises(ConfigError, match="2020-06-01"):
+        programme(316, nights=[date(2020, 6, 1)])
 
 
 def test_runs_do_not_overlap_and_their_numbers_rise():
-    starts = np.array([plan.start_mjd for plan in PLANS])
-    ends = starts + np.array([plan.duration_s for plan in PLANS]) / 86400.0
-    assert np.all(starts[1:] > ends[:-1])
-    runs = [plan.run for plan in PLANS]
+    assert np.all(STARTS[1:] > ENDS[:-1])
+    runs = [plan.run for plan in PLANS if plan.stereo]
     assert runs == sorted(set(runs))
     assert all(is_stereo(run) for run in runs)
 
@@ -67,28 +129,13 @@ def test_the_run_numbers_are_those_of_late_2020():
     assert first_run_of(date(2020, 12, 16)) == pytest.approx(5093711, abs=5)
 
 
-def test_every_cell_has_source_and_off_runs_and_the_dark_ones_wobble_in_pairs():
-    cells: dict[tuple[str, str], list[tuple[str, int]]] = {}
-    for plan in PLANS:
-        moon = "weak" if sky.nsb_of_run(316, plan.date, plan.run) < 2 else "moderate"
-        kind = "crab" if sky.field(plan.source).shines else "off"
-        cells.setdefault((zeniths.of(plan.zd_deg).name, moon), []).append((kind, plan.wobble.angle_deg))
-    assert len(cells) == 4
-    for (_, moon), members in cells.items():
-        angles = [angle for kind, angle in members if kind == "crab"]
-        assert angles
-        assert moon == "moderate" or angles.count(35) == angles.count(215)
-        assert any(kind == "off" for kind, _ in members)
-
-
-def test_the_event_library_holds_enough_sky_time_for_every_run():
+def test_runs_take_the_sky_time_of_a_shard_one_after_the_other():
     taken: dict[str, list[tuple[float, float]]] = {}
-    for plan in PLANS:
+    for plan in sorted(PLANS, key=lambda plan: plan.run):
         taken.setdefault(hadron_shard(plan).name, []).append(hadron_slice_s(plan, PLANS))
     for name, slices in taken.items():
         assert slices == sorted(slices)
         assert all(end <= begin for (_, end), (begin, _) in pairwise(slices))
-        assert slices[-1][1] <= library.shard(name).amount
         use = {sky.field(plan.source).library for plan in PLANS if hadron_shard(plan).name == name}
         assert len(use) == 1
 
@@ -110,10 +157,10 @@ def test_the_wobble_positions_are_those_of_published_files():
 
 
 def test_the_pointing_is_a_wobble_offset_away_from_the_source():
+    source = SkyCoord([plan.source_ra_deg for plan in PLANS], [plan.source_dec_deg for plan in PLANS], unit="deg")
+    pointing = SkyCoord([plan.pointing_ra_deg for plan in PLANS], [plan.pointing_dec_deg for plan in PLANS], unit="deg")
+    np.testing.assert_allclose(source.separation(pointing).deg, 0.40, atol=1e-9)
     for plan in PLANS:
-        source = SkyCoord(plan.source_ra_deg * u.deg, plan.source_dec_deg * u.deg)
-        pointing = SkyCoord(plan.pointing_ra_deg * u.deg, plan.pointing_dec_deg * u.deg)
-        assert source.separation(pointing).deg == pytest.approx(0.40, abs=1e-9)
         name = parse_name(plan.file(2, 1).name)
         assert (name.run, name.source, name.wobble, name.date) == (plan.run, plan.source, plan.wobble, plan.date)
 
@@ -126,7 +173,7 @@ def test_the_programme_follows_from_the_seed_alone():
 
 
 def test_a_further_night_leaves_the_other_runs_as_they_were():
-    night = date(2020, 12, 17)
+    night = date(2020, 12, 18)
     extended = programme(316, extra_nights=[Observation(night, "CrabNebula", 24.0, 28.0, 35)])
     assert [plan for plan in extended if not plan.further] == list(PLANS)
     (further,) = [plan for plan in extended if plan.date == night]
@@ -137,7 +184,7 @@ def test_a_further_night_leaves_the_other_runs_as_they_were():
 def test_runs_that_cannot_be_taken_are_refused():
     with pytest.raises(OutOfRangeError, match="does not rise through"):
         programme(316, extra_nights=[Observation(date(2020, 6, 15), "CrabNebula", 24.0, 28.0, 35)])
-    night = date(2020, 12, 17)
+    night = date(2020, 12, 18)
     crossing = [Observation(night, "CrabNebula", *window, 35) for window in ((40.0, 44.0), (40.5, 43.5))]
     with pytest.raises(ConfigError, match="overlap"):
         programme(316, extra_nights=crossing)

@@ -10,28 +10,39 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from magicpy_assets.core import zeniths
 from magicpy_assets.formats.runreport import SIMULATED_REMARK, format_run_report
-from magicpy_assets.observatory import sky
+from magicpy_assets.observatory import sky, troubles
+from magicpy_assets.observatory.nights import transmission
 from magicpy_assets.observatory.programme import RunPlan
+from magicpy_assets.observatory.troubles import Planted
 
 DC_PER_NSB_NA = 1100.0
 """Median anode current of M1 under a dark sky, nA: 1.1 µA, from the published moonlight performance paper
 (arXiv:1704.00906), from memory."""
 
+DC_SHARE = {"nominal": 1.0, "reduced": 1.0 / 1.7, "No_Filter": 1.0, "UV": 0.25}
+"""Share of that current with reduced high voltage, which lowers the gain by 1.7 (same paper, abstract), and behind the
+UV-pass filter, which keeps most of the moonlight away (about 0.25, from memory)."""
+
 L1_RATE_HZ = 12_000.0
 """First-level rate of one telescope, mostly accidentals of night-sky light: a typical value, nothing simulates it."""
 
-L3_RATE_HZ = 43.0
-"""Rate of showers above the size threshold of the event library, within a few per cent in each of its windows; central
-control reads a meter, the files hold what was recorded."""
+L3_RATE_HZ = {"za05to35": 43.3, "za35to50": 42.3, "za50to62": 32.4, "za62to70": 25.0}
+"""Rate of showers above the size threshold of the event library, by zenith range, within a few per cent in each of its
+windows; central control reads a meter, the files hold what was recorded."""
+
+RATE_INDEX = 1.7
+"""Where less light arrives, the rate falls by this power of it: that of the cosmic rays' spectrum above an energy."""
 
 
-def run_table(plans: Sequence[RunPlan], seed: int) -> pd.DataFrame:
-    """Return the runs as central control saw them: the run table's columns, one row per plan."""
-    return pd.DataFrame([_row(plan, seed) for plan in plans])
+def run_table(plans: Sequence[RunPlan], seed: int, planted: Planted | None = None) -> pd.DataFrame:
+    """Return the runs as central control saw them, its troubles included: the run table's columns, one row per plan."""
+    planted = planted or Planted(plans, ())
+    return pd.DataFrame([_row(plan, seed, planted) for plan in plans])
 
 
-def night_report(plans: Sequence[RunPlan], seed: int) -> str:
+def night_report(plans: Sequence[RunPlan], seed: int, planted: Planted | None = None) -> str:
     """Return the text of the run report of one night."""
     nights = {plan.date for plan in plans}
     if len(nights) != 1:
@@ -40,13 +51,16 @@ def night_report(plans: Sequence[RunPlan], seed: int) -> str:
         f"{SIMULATED_REMARK} observatory (mini shower Monte Carlo, not CORSIKA, not MAGIC data)",
         f"runs of the night to {nights.pop()}",
     )
-    return format_run_report(run_table(plans, seed), remarks=remarks)
+    return format_run_report(run_table(plans, seed, planted), remarks=remarks)
 
 
-def _row(plan: RunPlan, seed: int) -> dict[str, object]:
+def _row(plan: RunPlan, seed: int, planted: Planted) -> dict[str, object]:
     meter = sky.stream(seed, plan.run, "report")
     reading = 1.0 + 0.03 * float(np.clip(meter.normal(), -2.0, 2.0))
-    nsb = sky.nsb_of_run(seed, plan.date, plan.run) * reading
+    misread = planted.value(plan, troubles.WRONG_NSB) or 1.0
+    nsb = sky.nsb_of_run(seed, plan.date, plan.run) * reading * misread
+    l1_rate = L1_RATE_HZ * (1.0 + 0.05 * float(meter.uniform(-1.0, 1.0)))
+    l3_rate = L3_RATE_HZ[zeniths.of(plan.zd_deg).name] * (1.0 + 0.01 * float(meter.uniform(-1.0, 1.0)))
     return {
         "run": plan.run,
         "date": np.datetime64(plan.date, "s"),
@@ -59,12 +73,12 @@ def _row(plan: RunPlan, seed: int) -> dict[str, object]:
         "za_deg": plan.zd_deg,
         "az_deg": plan.az_deg,
         "nsb": nsb,
-        "dc_na": DC_PER_NSB_NA * nsb,
-        "hv": "nominal",
-        "filter": "No_Filter",
-        "L1_rate": L1_RATE_HZ * (1.0 + 0.05 * float(meter.uniform(-1.0, 1.0))),
-        "L3_rate": L3_RATE_HZ * (1.0 + 0.01 * float(meter.uniform(-1.0, 1.0))),
-        "sum_trigger": "No_Sumt",
-        "stereo": True,
+        "dc_na": DC_PER_NSB_NA * DC_SHARE[plan.hv] * DC_SHARE[plan.filter] * nsb,
+        "hv": plan.hv,
+        "filter": plan.filter,
+        "L1_rate": 0.0 if planted.of(plan, troubles.NO_L1) else l1_rate,
+        "L3_rate": l3_rate * transmission(plan) ** RATE_INDEX if plan.stereo else 0.0,
+        "sum_trigger": plan.sum_trigger,
+        "stereo": plan.stereo,
         "subruns": plan.subruns,
     }

@@ -1,79 +1,65 @@
-"""What the observatory's data server offers: folders, the files in them, and how a file is made when first asked for.
+"""What the observatory's data server offers: folders, the files in them, and how each file is made.
 
-Listing the tree makes nothing but run reports. Files come in groups that are made together (all files of a run, a pair
-of Monte Carlo files, a run report) and are kept in the cache folder, which several servers may share. Nothing here
-knows of HTTP.
+Listing the tree makes nothing but run reports. How files are kept once they have been made is in ``shelf``; nothing
+here knows of HTTP.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
-import os
-import shutil
-import tempfile
-import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime, time
-from functools import partial
+from functools import cache, partial
+from importlib.resources import files as package_files
 from pathlib import Path, PurePosixPath
 
-from filelock import FileLock
-
-from magicpy_assets.core.datalevels import Calibrated
-from magicpy_assets.core.runs import night_folder
+from magicpy_assets.core.datalevels import Calibrated, DataLevel, SuperStar
+from magicpy_assets.core.errors import ConfigError, InputError, unknown
+from magicpy_assets.core.runs import DataFile, night_folder
 from magicpy_assets.formats.runreport import report_name
-from magicpy_assets.observatory import library, montecarlo, nights, reports
+from magicpy_assets.observatory import library, montecarlo, nights, reports, superstar, troubles
+from magicpy_assets.observatory.montecarlo import Pair
 from magicpy_assets.observatory.programme import RUN_DURATION_S, Observation, RunPlan, programme
+from magicpy_assets.observatory.shelf import Group, ServedFile, Shelf
+from magicpy_assets.observatory.troubles import Planted, Trouble
+from magicpy_assets.store.records import pending, product_lock
 
-logger = logging.getLogger(__name__)
-
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Raised when the files of the observatory change: files of another version are never taken from the cache."""
 
 DATA_VERSION = "v1"
 MC_MADE_ON = date(2021, 2, 1)
-MAKERS = 2
-"""How many groups one server makes at a time: a run takes 300 MB of memory while it is made."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Files that are made together: their names, and the call that writes them all into a folder.
-
-    Those that are ``small`` are made as soon as somebody wants to know their size.
-    """
-
-    name: str
-    members: tuple[str, ...]
-    make: Callable[[Path], None]
-    small: bool = False
-
-
-@dataclass(frozen=True)
-class ServedFile:
-    """A file of the server: its path there, the time it was last modified (UTC) and the group it is made with."""
-
-    path: PurePosixPath
-    modified: datetime
-    group: Group
-
-    @property
-    def name(self) -> str:
-        """The file's own name."""
-        return self.path.name
+RECALIBRATED = 1.02
+"""By how much the charges of a file grow each time it is replaced by one that is calibrated anew."""
+_FURTHER = "further_nights.json"
 
 
 class Tree:
     """The observatory's files by server path. ``files`` and ``folders`` are complete from the start and cost nothing.
 
+    Parameters
+    ----------
+    cache
+        Folder for the files that have been made.
+    seed
+        Decides the programme and everything in the files.
+    nights, extra_nights, duration_s
+        As in ``programme``. Nights that were observed on command, here or elsewhere, come on top.
+    trouble
+        What went wrong.
+
     Attributes
     ----------
+    plans
+        Every run that was taken.
     files
         Every file by its server path, ``/Data/…``, ``/MC/…`` or ``/CCdata/…``.
     folders
         The names inside every folder; those of folders end with a slash.
+    shelf
+        Where the files lie.
     """
 
     def __init__(
@@ -81,100 +67,180 @@ class Tree:
         cache: Path,
         seed: int,
         *,
+        nights: Collection[date] | None = None,
         duration_s: float = RUN_DURATION_S,
         extra_nights: Sequence[Observation] = (),
+        trouble: Sequence[Trouble] | None = None,
     ) -> None:
         self.seed = seed
-        self.plans = programme(seed, extra_nights=extra_nights, duration_s=duration_s)
-        self.identity = _identity(seed, duration_s)
-        self._folder = cache / self.identity
-        self._makers = threading.BoundedSemaphore(MAKERS)
-        self.files = {file.path: file for file in (*self._data(), *self._mc(), *self._reports())}
-        self.folders = _folders(self.files)
+        self._nights, self._duration_s, self._extra_nights = nights, duration_s, tuple(extra_nights)
+        self._trouble = troubles.listed() if trouble is None else tuple(trouble)
+        self.identity = _identity(seed, nights, duration_s, self._trouble)
+        self.shelf = Shelf(cache / self.identity)
+        self._further = self.shelf.folder / _FURTHER
+        self._further_seen: tuple[int, int] | None = None
+        self._build(())
+        self.refresh()
 
-    def local(self, file: ServedFile) -> Path:
-        """Return where the file lies in the cache, made if need be; then it and its group are complete."""
-        target = self._target(file)
-        if not target.exists():
-            self._make(file)
-        return target
+    # Nights on command
 
-    def size(self, file: ServedFile) -> int | None:
-        """Return the size in bytes of a file that has been made, None of one that has not and is not small."""
-        if file.group.small:
-            return self.local(file).stat().st_size
+    def refresh(self) -> None:
+        """Take note of nights that have been observed on command since."""
         try:
-            return self._target(file).stat().st_size
+            found = self._further.stat()
         except FileNotFoundError:
-            return None
+            return
+        seen = (found.st_mtime_ns, found.st_size)
+        if seen != self._further_seen:
+            self._build(_read_observations(self._further))
+            self._further_seen = seen
 
-    def etag(self, file: ServedFile) -> str:
-        """Return the entity tag of a file that has been made, the same on every server of this cache."""
-        text = f"{self.identity}|{file.path}|{self.size(file)}"
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+    def observe(self, observations: Sequence[Observation]) -> tuple[RunPlan, ...]:
+        """Observe a further night: its runs appear in every server of this cache. Return them.
 
-    def _target(self, file: ServedFile) -> Path:
-        return self._folder.joinpath(*file.path.parts[1:])
+        Raises
+        ------
+        ConfigError
+            If that night has been observed, or runs would overlap.
+        OutOfRangeError, InputError
+            If a field does not rise through the range of zenith distance, or the event library does not reach there.
+        """
+        with product_lock(self._further):
+            self.refresh()
+            for observation in observations:
+                if any(plan.date == observation.date for plan in self.plans):
+                    raise ConfigError(
+                        f"The night to {observation.date} has been observed; its runs cannot change.",
+                        hint="Observe in another night.",
+                    )
+            known = _read_observations(self._further) if self._further.exists() else ()
+            plans = self._programme((*known, *observations))
+            taken = tuple(plan for plan in plans if plan.date in {item.date for item in observations})
+            for plan in taken:
+                nights.hadron_shard(plan)
+            with pending(self._further) as temporary:
+                rows = [asdict(item) for item in (*known, *observations)]
+                temporary.write_text(json.dumps(rows, default=str, indent=1), encoding="utf-8")
+            self.refresh()
+        return taken
 
-    def _make(self, file: ServedFile) -> None:
-        """Make the group of a file: written into a folder of its own, then moved into place one by one."""
-        folder = self._target(file).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        group = file.group
-        with FileLock(folder / f".{group.name}.lock"):
-            if all((folder / member).exists() for member in group.members):
-                return
-            for leftover in folder.glob(f".{group.name}.making-*"):
-                shutil.rmtree(leftover)
-            logger.info("making %s", ", ".join(group.members))
-            with (
-                self._makers,
-                tempfile.TemporaryDirectory(prefix=f".{group.name}.making-", dir=folder) as work,
-            ):
-                group.make(Path(work))
-                for member in group.members:
-                    made = Path(work) / member
-                    stamp = file.modified.timestamp()
-                    os.utime(made, (stamp, stamp))
-                    made.replace(folder / member)
+    def _programme(self, further: Sequence[Observation]) -> tuple[RunPlan, ...]:
+        extra = (*self._extra_nights, *further)
+        return programme(self.seed, nights=self._nights, extra_nights=extra, duration_s=self._duration_s)
 
-    def _data(self) -> list[ServedFile]:
-        served = []
-        for plan in self.plans:
-            folder = PurePosixPath("/Data", Calibrated.name, DATA_VERSION, plan.source, night_folder(plan.date))
-            names = tuple(
-                plan.file(telescope, subrun).name for telescope in (1, 2) for subrun in range(1, plan.subruns + 1)
-            )
-            group = Group(f"{plan.run:08d}", names, partial(nights.make_run, plan, self.plans, self.seed))
-            served += [ServedFile(folder / name, _noon(plan.date), group) for name in names]
-        return served
+    # What there is
 
-    def _mc(self) -> list[ServedFile]:
-        served = []
+    def replace(self, path: PurePosixPath) -> int:
+        """Let a newer version, calibrated anew, take the place of a calibrated file; return the version's number.
+
+        Raises
+        ------
+        UnknownNameError, InputError
+            If there is no such file, or it is no calibrated file of a run.
+        """
+        if path not in self.files:
+            raise unknown("file of the observatory", path.name, (other.name for other in self.files))
+        if PurePosixPath("/Data", Calibrated.name) not in path.parents:
+            raise InputError(f"{path} is not replaced: only calibrated files of runs are calibrated anew.")
+        return self.shelf.replace(self.files[path])
+
+    def _build(self, further: Sequence[Observation]) -> None:
+        self.plans = self._programme(further)
+        self.planted = Planted(self.plans, self._trouble)
+        files = {file.path: file for file in (*self._data(), *self._mc(), *self._reports())}
+        # In this order, because others look at a folder first: whatever is in a folder, there is a file for it.
+        self.files = files
+        self.folders = _folders(files)
+
+    def _data(self) -> Iterator[ServedFile]:
+        table = reports.run_table(self.plans, self.seed, self.planted)
+        for plan, nsb in zip(self.plans, table["nsb"], strict=True):
+            calibrated = self._calibrated(plan)
+            yield from calibrated
+            if superstar.is_processed(plan, nsb) and not self.planted.of_files(plan):
+                yield self._superstar(plan, calibrated)
+
+    def _calibrated(self, plan: RunPlan) -> list[ServedFile]:
+        names = [
+            name
+            for telescope in plan.telescopes
+            for name in (plan.file(telescope, subrun) for subrun in range(1, plan.subruns + 1))
+            if not self.planted.of_file(plan, name, troubles.MISSING)
+        ]
+        group = Group(f"{plan.run:08d}", tuple(name.name for name in names), partial(self._make_run, plan, names))
+        folder = _data_folder(Calibrated, plan)
+        improves = bool(self.planted.of(plan, troubles.REPLACED))
+        return [
+            ServedFile(folder / name.name, _noon(plan.date), group, self._tape_s(plan, name), improves)
+            for name in names
+        ]
+
+    def _tape_s(self, plan: RunPlan, name: DataFile) -> float | None:
+        on_tape = self.planted.of_file(plan, name, troubles.TAPE)
+        return on_tape.value if on_tape else None
+
+    def _make_run(self, plan: RunPlan, names: Sequence[DataFile], folder: Path, version: int) -> None:
+        at_first = self.planted.value(plan, troubles.REPLACED)
+        known = 1 if at_first is None else 0
+        gain = at_first if at_first is not None and version == 0 else RECALIBRATED ** (version - 1 + known)
+        tracked = not self.planted.of(plan, troubles.NO_DRIVE)
+        nights.make_run(plan, self.plans, self.seed, folder, gain=gain, drive_reports=tracked)
+        for name in names:
+            troubles.spoil(folder / name.name, plan, name, self.planted)
+
+    def _superstar(self, plan: RunPlan, calibrated: Sequence[ServedFile]) -> ServedFile:
+        name = plan.file(1, 1).at(SuperStar).name
+        places = [self.shelf.place(file) for file in calibrated]
+        group = Group(
+            name, (name,), lambda folder, _: superstar.make_superstar(places, folder), inputs=tuple(calibrated)
+        )
+        return ServedFile(_data_folder(SuperStar, plan) / name, _noon(plan.date), group)
+
+    def _mc(self) -> Iterator[ServedFile]:
         for pair in montecarlo.production():
             folder = PurePosixPath("/MC", Calibrated.name, DATA_VERSION, pair.period, pair.zenith, pair.use)
             names = tuple(pair.file(telescope).name for telescope in (1, 2))
-            group = Group(str(pair.run), names, partial(montecarlo.make_pair, pair, self.seed))
-            served += [ServedFile(folder / name, _noon(MC_MADE_ON), group) for name in names]
-        return served
+            group = Group(f"{pair.period}-{pair.run}", names, partial(self._make_mc, pair))
+            for name in names:
+                yield ServedFile(folder / name, _noon(MC_MADE_ON), group)
 
-    def _reports(self) -> list[ServedFile]:
-        served = []
+    def _make_mc(self, pair: Pair, folder: Path, version: int) -> None:
+        montecarlo.make_pair(pair, self.seed, folder)
+
+    def _reports(self) -> Iterator[ServedFile]:
         for night in sorted({plan.date for plan in self.plans}):
             plans = tuple(plan for plan in self.plans if plan.date == night)
             name = report_name(night)
             group = Group(name, (name,), partial(self._write_report, plans), small=True)
-            served.append(ServedFile(PurePosixPath("/CCdata", night_folder(night), name), _noon(night), group))
-        return served
+            yield ServedFile(PurePosixPath("/CCdata", night_folder(night), name), _noon(night), group)
 
-    def _write_report(self, plans: tuple[RunPlan, ...], folder: Path) -> None:
-        text = reports.night_report(plans, self.seed)
+    def _write_report(self, plans: tuple[RunPlan, ...], folder: Path, version: int) -> None:
+        text = reports.night_report(plans, self.seed, self.planted)
         (folder / report_name(plans[0].date)).write_text(text, encoding="utf-8")
 
 
-def _identity(seed: int, duration_s: float) -> str:
+def _data_folder(level: DataLevel, plan: RunPlan) -> PurePosixPath:
+    return PurePosixPath("/Data", level.name, DATA_VERSION, plan.source, night_folder(plan.date))
+
+
+def _read_observations(path: Path) -> tuple[Observation, ...]:
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    return tuple(Observation(**(row | {"date": date.fromisoformat(row["date"])})) for row in rows)
+
+
+def _identity(seed: int, nights: Collection[date] | None, duration_s: float, trouble: Sequence[Trouble]) -> str:
     """Return what decides the content of the files, as the name of their folder in the cache."""
-    return f"v{RESULTS_VERSION}-seed{seed}-{duration_s:g}s-{library.library_id()}"
+    chosen = None if nights is None else sorted(set(nights))
+    rest = hashlib.sha256(f"{_tables_id()}{chosen}{trouble}".encode()).hexdigest()[:12]
+    return f"v{RESULTS_VERSION}-seed{seed}-{duration_s:g}s-{library.library_id()}-{rest}"
+
+
+@cache
+def _tables_id() -> str:
+    """Return a hash over the observatory's tables: what is observed, and what the sky holds."""
+    tables = package_files("magicpy_assets.observatory").joinpath("tables")
+    contents = sorted((item.name, item.read_bytes()) for item in tables.iterdir() if item.name.endswith(".csv"))
+    return hashlib.sha256(repr(contents).encode()).hexdigest()
 
 
 def _noon(day: date) -> datetime:

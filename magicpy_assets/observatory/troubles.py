@@ -23,6 +23,8 @@ from magicpy_assets.observatory.programme import RunPlan
 TRUNCATED, EMPTY, MISSING = "truncated", "empty", "missing"
 NO_DRIVE, REPLACED, TAPE = "no_drive", "replaced", "tape"
 WRONG_NSB, NO_L1 = "wrong_nsb", "no_l1"
+IN_CONTENT = (TRUNCATED, EMPTY, MISSING, NO_DRIVE, REPLACED)
+"""The kinds that show in what the calibrated files of a run hold."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,12 @@ class Trouble:
 
 
 class Planted:
-    """The troubles of a programme, by run number.
+    """The troubles of a programme, by run number; those of nights that it does not have are left out.
 
     Raises
     ------
     ConfigError
-        If a trouble is of a run, or a file of a run, that the programme does not have.
+        If a trouble is of a run, or a file of a run, that was not taken in its night.
     """
 
     def __init__(self, plans: Sequence[RunPlan], troubles: Iterable[Trouble]) -> None:
@@ -99,7 +101,10 @@ class Planted:
         taken: dict[tuple[date, str], list[RunPlan]] = defaultdict(list)
         for plan in sorted(plans, key=lambda plan: plan.start_mjd):
             taken[plan.date, plan.source].append(plan)
+        observed = {plan.date for plan in plans}
         for trouble in troubles:
+            if trouble.date not in observed:
+                continue
             runs = taken[trouble.date, trouble.source]
             if not 1 <= trouble.nth <= len(runs):
                 raise ConfigError(f"{trouble}: the programme has {len(runs)} runs of {trouble.source} there.")
@@ -112,9 +117,13 @@ class Planted:
         """Return the troubles of a run, of one kind or of all."""
         return tuple(item for item in self._of_run.get(plan.run, ()) if kind in (None, item.kind))
 
-    def value(self, plan: RunPlan, kind: str, otherwise: float) -> float:
-        """Return the value of a run's trouble of one kind, or something else if it has none."""
-        return next((item.value for item in self.of(plan, kind) if item.value is not None), otherwise)
+    def of_files(self, plan: RunPlan) -> tuple[Trouble, ...]:
+        """Return the troubles of a run that show in the content of its files."""
+        return tuple(item for item in self.of(plan) if item.kind in IN_CONTENT)
+
+    def value(self, plan: RunPlan, kind: str) -> float | None:
+        """Return the value of a run's trouble of one kind, None if it has none."""
+        return next((item.value for item in self.of(plan, kind)), None)
 
     def of_file(self, plan: RunPlan, name: DataFile, kind: str) -> Trouble | None:
         """Return the trouble of one kind of one of a run's files, if it has it."""

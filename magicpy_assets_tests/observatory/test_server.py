@@ -5,18 +5,22 @@ import http.client
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from urllib.parse import quote, unquote
 
 import pytest
 import requests
 
 from magicpy_assets.core.runs import parse_name
+from magicpy_assets.observatory.http import parse_range
 from magicpy_assets.observatory.programme import programme
-from magicpy_assets.observatory.server import parse_range, serve
+from magicpy_assets.observatory.server import serve
 
 SEED = 316
 DURATION_S = 3.0
 NIGHT = "2020_11_16"
+NIGHTS = (date(2020, 11, 16), date(2020, 11, 24), date(2020, 12, 15), date(2020, 12, 23))
+PLANS = programme(SEED, nights=NIGHTS, duration_s=DURATION_S)
 REPORT = f"/CCdata/{NIGHT}/CC_{NIGHT}_M1.run"
 ROW = re.compile(r'<a href="([^"]+)"(?: download="([^"]+)")? title="([^"]+)">')
 
@@ -28,7 +32,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(cache):
-    with serve(cache, SEED, duration_s=DURATION_S, password="secret") as running:
+    with serve(cache, SEED, nights=NIGHTS, duration_s=DURATION_S, password="secret") as running:
         yield running
 
 
@@ -46,13 +50,15 @@ def links(page: str) -> list[str]:
 def test_the_tree_is_listed_from_the_root_down(client):
     assert links(client("/").text) == ["CCdata/", "Data/", "MC/"]
     assert links(client("/Data/Calibrated/v1/").text) == ["CrabNebula/", "OJ287/", "S20109+22/", "TXS0827+243/"]
-    assert links(client("/MC/Calibrated/v1/ST0316/").text) == ["za05to35/", "za35to50/"]
+    assert links(client("/Data/").text) == ["Calibrated/", "SuperStar/"]
+    zeniths = ["za05to35/", "za35to50/", "za50to62/", "za62to70/"]
+    assert links(client("/MC/Calibrated/v1/ST0316/").text) == zeniths
     assert links(client("/MC/Calibrated/v1/ST0316/za05to35/").text) == ["test/", "train/"]
-    assert links(client("/CCdata/").text) == ["2020_11_16/", "2020_11_24/", "2020_12_15/", "2020_12_23/"]
+    assert links(client("/CCdata/").text) == [f"{night:%Y_%m_%d}/" for night in NIGHTS]
 
 
 def test_every_file_of_the_programme_is_listed_in_its_place(client):
-    for plan in programme(SEED, duration_s=DURATION_S):
+    for plan in PLANS:
         page = client(quote(f"/Data/Calibrated/v1/{plan.source}/{plan.date:%Y_%m_%d}/")).text
         expected = {plan.file(telescope, subrun).name for telescope in (1, 2) for subrun in (1, 2)}
         assert expected <= set(links(page))
@@ -72,7 +78,7 @@ def test_a_listing_is_a_table_with_a_header_row_and_the_state_of_every_file(clie
 
 
 def test_listing_makes_no_data_and_sizes_appear_once_files_are_made(tmp_path):
-    with serve(tmp_path, SEED, duration_s=DURATION_S, password="secret") as running:
+    with serve(tmp_path, SEED, nights=NIGHTS, duration_s=DURATION_S, password="secret") as running:
         auth = (running.user, running.password)
         folder = f"{running.url}/Data/Calibrated/v1/OJ287/{NIGHT}/"
         page = requests.get(folder, auth=auth).text
@@ -86,7 +92,7 @@ def test_listing_makes_no_data_and_sizes_appear_once_files_are_made(tmp_path):
 
 
 def test_the_listing_of_a_run_report_never_changes(tmp_path):
-    with serve(tmp_path, SEED, duration_s=DURATION_S, password="secret") as running:
+    with serve(tmp_path, SEED, nights=NIGHTS, duration_s=DURATION_S, password="secret") as running:
         auth = (running.user, running.password)
         before = requests.get(f"{running.url}/CCdata/{NIGHT}/", auth=auth).text
         size = len(requests.get(running.url + REPORT, auth=auth).content)
@@ -160,13 +166,13 @@ def test_parse_range_at_the_edges():
 def test_tags_and_dates_are_the_same_after_a_restart_and_on_another_server_of_the_cache(server, cache, client):
     wanted = ("ETag", "Last-Modified", "Content-Length")
     before = client(REPORT, "HEAD").headers
-    with serve(cache, SEED, duration_s=DURATION_S, password="secret") as other:
+    with serve(cache, SEED, nights=NIGHTS, duration_s=DURATION_S, password="secret") as other:
         after = requests.head(other.url + REPORT, auth=("magic", "secret")).headers
     assert [before[header] for header in wanted] == [after[header] for header in wanted]
 
 
 def test_another_seed_never_answers_with_the_files_of_this_one(server, cache, client):
-    with serve(cache, SEED + 1, duration_s=DURATION_S, password="secret") as other:
+    with serve(cache, SEED + 1, nights=NIGHTS, duration_s=DURATION_S, password="secret") as other:
         answer = requests.get(other.url + REPORT, auth=("magic", "secret"))
     assert answer.content != client(REPORT).content
     assert answer.headers["ETag"] != client(REPORT).headers["ETag"]
@@ -211,7 +217,7 @@ def test_a_folder_without_its_slash_is_sent_on(server, client):
 
 
 def test_a_file_asked_for_by_many_at_once_is_made_once(server, client, cache):
-    plan = next(plan for plan in programme(SEED, duration_s=DURATION_S) if plan.source == "CrabNebula")
+    plan = next(plan for plan in PLANS if plan.source == "CrabNebula")
     folder = f"/Data/Calibrated/v1/CrabNebula/{plan.date:%Y_%m_%d}/"
     paths = [folder + plan.file(telescope, subrun).name for telescope in (1, 2) for subrun in (1, 2)]
     start = threading.Barrier(8)
@@ -234,11 +240,11 @@ def test_a_file_that_cannot_be_made_is_an_error_with_the_reason_and_leaves_nothi
     from magicpy_assets.core.errors import InputError
     from magicpy_assets.observatory import tree
 
-    def broken(plans, seed):
+    def broken(plans, seed, planted):
         raise InputError("the telescopes were covered in ice")
 
     monkeypatch.setattr(tree.reports, "night_report", broken)
-    with serve(tmp_path, SEED, duration_s=DURATION_S, password="secret") as running:
+    with serve(tmp_path, SEED, nights=NIGHTS, duration_s=DURATION_S, password="secret") as running:
         auth = (running.user, running.password)
         answer = requests.get(running.url + REPORT, auth=auth)
         assert answer.status_code == 500
@@ -250,7 +256,7 @@ def test_a_file_that_cannot_be_made_is_an_error_with_the_reason_and_leaves_nothi
 
 
 def test_what_a_killed_server_left_behind_is_cleared_away(tmp_path):
-    with serve(tmp_path, SEED, duration_s=DURATION_S, password="secret") as running:
+    with serve(tmp_path, SEED, nights=NIGHTS, duration_s=DURATION_S, password="secret") as running:
         auth = (running.user, running.password)
         folder = tmp_path / running.tree.identity / "CCdata" / NIGHT
         leftover = folder / f".CC_{NIGHT}_M1.run.making-abc"
@@ -272,7 +278,7 @@ def test_the_truth_is_not_served(client):
 
 
 def test_a_stopped_server_answers_no_more(tmp_path):
-    with serve(tmp_path, SEED, duration_s=DURATION_S) as running, requests.Session() as session:
+    with serve(tmp_path, SEED, nights=NIGHTS, duration_s=DURATION_S) as running, requests.Session() as session:
         session.auth = (running.user, running.password)
         assert session.get(running.url + "/").status_code == 200
         url = running.url

@@ -20,19 +20,21 @@ from magicpy_assets.core.errors import InputError, MagicpyError
 from magicpy_assets.core.runs import parse_name
 from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run
 from magicpy_assets.engine.star_pointing import FAR_S, Track, mc_pointing
-from magicpy_assets.formats.calibrated import CalibratedFile, Drive, EventChunk, RunInfo
+from magicpy_assets.formats.calibrated import PEDESTAL, CalibratedFile, Drive, EventChunk, RunInfo
 from magicpy_assets.formats.runcard import Runcard
 from magicpy_assets.formats.star import write_star
 from magicpy_assets.science.bad_pixels import hot_pixels, interpolate_bad
 from magicpy_assets.science.cleaning import CleaningCuts
 from magicpy_assets.science.hillas import PARAMETERS, parametrise, source_parameters
-from magicpy_assets.science.noise import add_noise
+from magicpy_assets.science.noise import EmptyEvents, add_noise, empty_events
 from magicpy_assets.store.records import pending
 
 Columns = dict[str, NDArray[Any]]
 
-NO_SHOWERS = (2, 8, 16)
+NO_SHOWERS = (2, PEDESTAL, 16)
 """Trigger patterns of calibration pulses, pedestals and the pin diode."""
+MAX_EMPTY = 500
+"""Pedestal events of a file on which added noise is checked."""
 NOISE_TOLERANCE = 0.1
 """By how much the pedestal RMS of a file may exceed the one asked for: then nothing is added."""
 
@@ -165,6 +167,8 @@ def process(path: Path, output: Path, settings: Settings, log: Log) -> int:
                 raise InputError(f"{path.name}: no event has an image after cleaning ({file.n_events} read)")
     if pieces.track is not None and pieces.track.far:
         log(f"warning: {pieces.track.far} events are more than {FAR_S:g} s away from any drive report")
+    if (empty := pieces.after_noise()) is not None:
+        log(f"pedestal with noise: {empty}")
     log(f"{output.name}: {pieces.read} showers read, {n} images kept")
     return n
 
@@ -227,6 +231,7 @@ class _Pieces:
     def __init__(self, job: Job, chunks: Iterator[EventChunk]) -> None:
         self.job, self.chunks, self.read = job, chunks, 0
         self.track = Track(job.info, job.drive) if job.drive is not None else None
+        self.empty: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         self.rng = np.random.default_rng([job.info.run, job.info.subrun, job.info.telescope])
 
     def __iter__(self) -> Iterator[Columns]:
@@ -237,11 +242,26 @@ class _Pieces:
             if len(columns["size_phe"]):
                 yield columns
 
+    def _add_noise(self, chunk: EventChunk, pedestal: Pedestal) -> None:
+        """Add noise to all pixels, and keep the first pedestal events to tell what has become of them."""
+        now = pedestal.mean_phe, pedestal.rms_phe
+        add_noise(chunk.charge_phe, pedestal.added_mean_phe, pedestal.added_rms_phe, self.rng, pedestal_phe=now)
+        empty = np.flatnonzero(chunk.event["trigger"] == PEDESTAL)[: MAX_EMPTY - sum(len(q) for q, _ in self.empty)]
+        if len(empty):
+            self.empty.append((chunk.charge_phe[empty], chunk.time_slices[empty]))
+
+    def after_noise(self) -> EmptyEvents | None:
+        """Return what pedestal events look like with the noise added; None if there are none, or nothing was added."""
+        if not self.empty:
+            return None
+        charge, time = (np.concatenate(parts) for parts in zip(*self.empty, strict=True))
+        return empty_events(charge, time, ~self.job.bad, self.job.settings.cuts)
+
     def _columns(self, chunk: EventChunk, showers: NDArray[np.bool_]) -> Columns:
         """Return the columns of the showers of one chunk that have an image."""
         job, charge, time = self.job, chunk.charge_phe, chunk.time_slices
         if job.pedestal is not None and (job.pedestal.added_mean_phe or job.pedestal.added_rms_phe):
-            add_noise(charge, job.pedestal.added_mean_phe, job.pedestal.added_rms_phe, self.rng)
+            self._add_noise(chunk, job.pedestal)
         interpolate_bad(charge, time, np.flatnonzero(job.bad), job.bad)
         parameters, valid = parametrise(charge, time, job.settings.cuts)
         kept = valid & showers

@@ -87,7 +87,7 @@ class Star(_ByName):
     """
 
     name = "star"
-    results_version = 1
+    results_version = 2
     takes, makes = datalevels.Calibrated, datalevels.Star
     declared = (
         Parameter("MJStar.MImgCleanStd.CleanMethod", str, "Absolute", "", "how levels are meant"),

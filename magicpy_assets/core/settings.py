@@ -47,6 +47,9 @@ class ArchiveSettings(_Section):
         default=None, description="login name; the password comes from environment, netrc or keyring"
     )
     concurrency: int = Field(default=4, ge=1, le=64, description="files fetched at the same time")
+    start_from: Literal["calibrated", "superstar"] = Field(
+        default="calibrated", description="where weak-moon cells begin; brighter ones always begin with calibrated"
+    )
     offline: bool = Field(default=False, description="use the last listings and ask the server nothing")
 
 
@@ -88,6 +91,12 @@ class ForestSettings(_Section):
 
     model: Literal["random_forest", "xgboost"] = Field(
         default="xgboost", description="random forests, or boosted trees"
+    )
+    off_hours: float = Field(
+        default=10.0, gt=0, le=1000, description="OFF data that a cell is trained with where none were selected, hours"
+    )
+    zenith_margin_deg: float = Field(
+        default=0.0, ge=0, le=10, description="how far OFF data may lie outside the zenith range of a cell, deg"
     )
 
 

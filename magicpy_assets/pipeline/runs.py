@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from magicpy_assets.core import moons
-from magicpy_assets.core.runs import with_cells
+from magicpy_assets.core import datalevels, moons
+from magicpy_assets.core.runs import CELL_COLUMNS, DataFile, parse_name, with_cells
 from magicpy_assets.core.sources import is_off_candidate
-from magicpy_assets.store.records import read_record
+from magicpy_assets.store.records import RECORDS, read_record
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from magicpy_assets.pipeline.session import Session
+    from magicpy_assets.store.layout import Layout
 
 PEDESTAL_MEAN = "pedestal_mean_phe"
 PEDESTAL_RMS = "pedestal_rms_phe"
@@ -24,40 +26,67 @@ PEDESTAL_RMS = "pedestal_rms_phe"
 def known_runs(session: Session, *, source: str | None = None) -> pd.DataFrame:
     """Return the run table of the catalogue, each run in the cell that its measured pedestals call for.
 
-    Beside the columns of `core.runs.RUN_COLUMNS`: `nsb_catalogue`, the estimate; `pedestal_mean_phe` and
-    `pedestal_rms_phe`, NaN where nothing has been downloaded; `off` (bool), whether the run may serve as OFF data.
+    Beside the columns of `core.runs.RUN_COLUMNS`: `nsb_catalogue`, the estimate, where `nsb` is what was measured, if
+    anything was; `pedestal_mean_phe` and `pedestal_rms_phe`, NaN where nothing has been downloaded; `off` (bool),
+    whether the field may serve as OFF data.
     """
     runs = session.catalogue.runs(source=source).copy()
     runs["nsb_catalogue"] = runs["nsb"]
-    runs["off"] = [is_off_candidate(name) and name not in session.settings.sources for name in runs["source"]]
-    measured = [_measured(session, row.source, row.date, row.run) for row in runs.itertuples()]
-    runs[PEDESTAL_MEAN] = [level.mean_phe for level in measured]
-    runs[PEDESTAL_RMS] = [level.rms_phe for level in measured]
+    fields = {name: is_off_candidate(name) and name not in session.settings.sources for name in set(runs["source"])}
+    runs["off"] = runs["source"].map(fields).astype(bool)
+    levels = measured_levels(session.layout)
+    runs[PEDESTAL_MEAN] = runs["run"].map({run: level.mean_phe for run, level in levels.items()}).astype(float)
+    runs[PEDESTAL_RMS] = runs["run"].map({run: level.rms_phe for run, level in levels.items()}).astype(float)
     known = runs[PEDESTAL_RMS].notna()
-    for index, row in runs[known].iterrows():
-        nsb, moon = moons.from_pedestal(row[PEDESTAL_MEAN], row[PEDESTAL_RMS], hv=row["hv"])
-        if moon != moons.of_nsb(row["nsb"]):
-            runs.loc[index, "nsb"] = nsb
-    return with_cells(runs)
+    if not known.any():
+        return runs
+    placed = runs[known].copy()
+    placed["nsb"] = [
+        moons.from_pedestal(row.pedestal_mean_phe, row.pedestal_rms_phe, row.hv, row.filter)[0]
+        for row in placed[[PEDESTAL_MEAN, PEDESTAL_RMS, "hv", "filter"]].itertuples()
+    ]
+    for name, values in with_cells(placed)[["nsb", *(column.name for column in CELL_COLUMNS)]].items():
+        runs.loc[known, name] = values
+    return runs
 
 
 @dataclass(frozen=True)
-class _Pedestal:
+class Pedestal:
+    """The pedestal of a run: mean and RMS (phe), averaged over its calibrated files."""
+
     mean_phe: float
     rms_phe: float
 
 
-def _measured(session: Session, source: str, date: pd.Timestamp, run: int) -> _Pedestal:
-    """Average what was measured in the calibrated files of a run; NaN if there are none."""
-    folder = session.layout.calibrated(source, date.date(), "any").parent
+def measured_levels(layout: Layout) -> dict[int, Pedestal]:
+    """Return the pedestals of all runs of which calibrated files have been measured, by run number."""
+    found: dict[int, list[tuple[float, float]]] = {}
+    for folder in sorted(layout.root.glob(f"*/{datalevels.Calibrated.key}/*/{RECORDS}")):
+        for run, mean, rms in _levels_of(folder, folder.stat().st_mtime_ns):
+            found.setdefault(run, []).append((mean, rms))
+    return {
+        run: Pedestal(sum(mean for mean, _ in files) / len(files), sum(rms for _, rms in files) / len(files))
+        for run, files in found.items()
+    }
+
+
+@lru_cache(maxsize=4096)
+def _levels_of(folder: Path, changed_ns: int) -> tuple[tuple[int, float, float], ...]:
+    """Read the pedestals that the records of a night hold; read again only when a record has been written."""
     found = []
-    for path in sorted(folder.glob(f"{date:%Y%m%d}_M?_{run:08d}.*_Y_*.root")) if folder.is_dir() else ():
-        record = read_record(path)
-        if record and record.outcome == "done" and PEDESTAL_RMS in record.measured:
-            found.append((record.measured[PEDESTAL_MEAN], record.measured[PEDESTAL_RMS]))
-    if not found:
-        return _Pedestal(float("nan"), float("nan"))
-    return _Pedestal(sum(mean for mean, _ in found) / len(found), sum(rms for _, rms in found) / len(found))
+    for path in sorted(folder.glob("*_Y_*.json")):
+        record = read_record(folder.parent / path.stem)
+        name = (
+            parse_name(path.stem) if record and record.outcome == "done" and PEDESTAL_RMS in record.measured else None
+        )
+        if record is not None and isinstance(name, DataFile):
+            found.append((name.run, record.measured[PEDESTAL_MEAN], record.measured[PEDESTAL_RMS]))
+    return tuple(found)
+
+
+def catalogued(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return known runs as the catalogue's estimates alone would place them."""
+    return with_cells(runs.assign(nsb=runs["nsb_catalogue"]))
 
 
 def moved_runs(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
@@ -84,6 +113,3 @@ def select(runs: pd.DataFrame, source: str, wanted: Sequence[int] | None) -> pd.
     if wanted is None:
         return runs
     return runs[(runs["source"] != source) | runs["run"].isin(list(wanted))]
-
-
-__all__ = ["PEDESTAL_MEAN", "PEDESTAL_RMS", "known_runs", "measure_pedestals", "moved_runs", "select"]

@@ -15,6 +15,7 @@ from magicpy_assets.core.runs import night_folder, night_of
 FORESTS = "RFs"
 MONTE_CARLO = "MC"
 CATALOGUE = "catalogue"
+COMBINED, ALL_PERIODS = "combined", "all"
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,12 @@ class Layout:
         return self.root / source / level.key / cell.period.name / cell.zenith_moon / name
 
     def calibrated(self, source: str, night: date, name: str) -> Path:
-        """Return the path of a downloaded file: `<source>/calibrated/<YYYY_MM_DD>/<name>`."""
-        return self.root / source / datalevels.Calibrated.key / night_folder(night) / name
+        """Return the path of a downloaded calibrated file: `<source>/calibrated/<YYYY_MM_DD>/<name>`."""
+        return self.downloaded(source, datalevels.Calibrated, night, name)
+
+    def downloaded(self, source: str, level: DataLevel, night: date, name: str) -> Path:
+        """Return the path of a file of any level that was downloaded: `<source>/<level>/<YYYY_MM_DD>/<name>`."""
+        return self.root / source / level.key / night_folder(night) / name
 
     def forest(self, cell: Cell) -> Path:
         """Return the folder of a cell's forests: `RFs/<period>/<zenith>/<moon>`."""
@@ -71,12 +76,16 @@ class Layout:
         noise = f"{zenith}-{moon}" if moon else zenith
         return self.root / MONTE_CARLO / use / level.key / period / noise / name
 
+    def combined(self, source: str, period: str | None, name: str) -> Path:
+        """Return the path of a result over several cells: `<source>/combined/<period, or all>/<name>`."""
+        return self.root / source / COMBINED / (period or ALL_PERIODS) / name
+
     def catalogue(self, night: date) -> Path:
         """Return the path of a night of the run catalogue."""
         return self.root / CATALOGUE / f"{night_folder(night)}.parquet"
 
     def place(self, product: Path) -> Place:
-        """Tell what a path made by `data` or `calibrated` stands for.
+        """Tell what a path made by `data` or `downloaded` stands for.
 
         Raises
         ------
@@ -87,8 +96,8 @@ class Layout:
             parts = product.relative_to(self.root).parts
         except ValueError as error:
             raise InputError(f"{product} is not in the store {self.root}") from error
-        if len(parts) == 4 and parts[1] == datalevels.Calibrated.key:
-            return Place(parts[0], datalevels.Calibrated, parts[3], night=night_of(parts[2]))
+        if len(parts) == 4 and parts[1] in (datalevels.Calibrated.key, datalevels.SuperStar.key):
+            return Place(parts[0], datalevels.by_key(parts[1]), parts[3], night=night_of(parts[2]))
         if len(parts) == 5:
             return Place(parts[0], datalevels.by_key(parts[1]), parts[4], cell=Cell.parse(f"{parts[2]}/{parts[3]}"))
         raise InputError(f"{product} is not where a product of the store {self.root} would lie")

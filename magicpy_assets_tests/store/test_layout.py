@@ -64,6 +64,7 @@ def test_paths_are_those_that_people_know():
     relative = {
         "star": LAYOUT.data("CrabNebula", datalevels.Star, cell, "a.root"),
         "calibrated": LAYOUT.calibrated("CrabNebula", day, "a.root"),
+        "downloaded": LAYOUT.downloaded("CrabNebula", datalevels.SuperStar, day, "a.root"),
         "forest": LAYOUT.forest(cell),
         "mc": LAYOUT.mc(datalevels.Calibrated, "ST0316", "za35to50", "train", "a.root"),
         "mc star": LAYOUT.mc(datalevels.Star, "ST0316", "za35to50", "test", "a.root", moon="weak"),
@@ -72,6 +73,7 @@ def test_paths_are_those_that_people_know():
     assert {key: path.relative_to(LAYOUT.root).as_posix() for key, path in relative.items()} == {
         "star": "CrabNebula/star/ST0316/za35to50-weak/a.root",
         "calibrated": "CrabNebula/calibrated/2021_03_14/a.root",
+        "downloaded": "CrabNebula/superstar/2021_03_14/a.root",
         "forest": "RFs/ST0316/za35to50/weak",
         "mc": "MC/train/calibrated/ST0316/za35to50/a.root",
         "mc star": "MC/test/star/ST0316/za35to50-weak/a.root",

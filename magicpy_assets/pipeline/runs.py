@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from magicpy_assets.core import datalevels, moons
-from magicpy_assets.core.runs import CELL_COLUMNS, DataFile, parse_name, with_cells
+from magicpy_assets.core import datalevels, moons, periods
+from magicpy_assets.core.cell import Cell
+from magicpy_assets.core.runs import CELL_COLUMNS, DataFile, night_of, parse_name, with_cells
 from magicpy_assets.core.sources import is_off_candidate
-from magicpy_assets.store.records import RECORDS, read_record
+from magicpy_assets.store.records import RECORDS, fingerprint, read_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,3 +115,26 @@ def select(runs: pd.DataFrame, source: str, wanted: Sequence[int] | None) -> pd.
     if wanted is None:
         return runs
     return runs[(runs["source"] != source) | runs["run"].isin(list(wanted))]
+
+
+def cell_versions(runs: pd.DataFrame, source: str | None = None) -> dict[Cell, str]:
+    """Return a short fingerprint of the runs in each cell, of a source or of all OFF fields; other runs change nothing."""
+    mine = runs[runs["off"]] if source is None else runs[runs["source"] == source]
+    return {
+        Cell.parse(str(text)): fingerprint("runs", 1, {"runs": sorted(map(int, table["run"]))}, [])[:16]
+        for text, table in mine[mine["cell"] != ""].groupby("cell")
+    }
+
+
+def periods_observed(layout: Layout) -> dict[str, tuple[str, ...]]:
+    """Return the periods in which each source was observed, as far as the store's catalogue knows."""
+    import pyarrow.parquet as pq
+
+    nights: dict[str, set[date]] = {}
+    for path in sorted(layout.catalogue(date.min).parent.glob("*.parquet")):
+        for name in set(pq.read_table(path, columns=["source"])["source"].to_pylist()):
+            nights.setdefault(name, set()).add(night_of(path.stem))
+    return {
+        name: tuple(period.name for period in periods.ALL if any(night in period for night in days))
+        for name, days in nights.items()
+    }

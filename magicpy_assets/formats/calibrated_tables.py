@@ -101,6 +101,8 @@ PEDESTAL_KINDS = ("MPedPhotFundamental", "MPedPhotFromExtractor", "MPedPhotFromE
 CHARGES, ARRIVALS = "MCerPhotEvt.fPixels.fPhot", "MArrivalTime.fData"
 BAD_PIXELS = "MBadPixelsCam.fArray.fInfo"
 PRESCALER_STEREO = (0, 1, 0, 1, 0, 0, 0, 1)
+PRESCALER_MONO = (1, 1, 0, 1, 0, 0, 0, 0)
+L3_STANDARD, L3_SUM_TRIGGER = "L3T_L1L1_100_SYNC", "L3T_SUMSUM_100_SYNC"
 DAY_S = 86_400.0
 
 

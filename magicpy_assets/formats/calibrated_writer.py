@@ -18,11 +18,13 @@ from magicpy_assets.formats.calibrated_tables import (
     DAY_S,
     DRIVE,
     EVENT,
+    L3_STANDARD,
     MC_EVENT,
     MC_HEADER,
     ORIGINAL_MC,
     PEDESTAL_KINDS,
     POINTING,
+    PRESCALER_MONO,
     PRESCALER_STEREO,
     TIME,
     TIME_STEP_SLICES,
@@ -46,7 +48,7 @@ def write_calibrated(
     bad_pixels: NDArray[np.bool_],
     pedestals: Pedestals | None = None,
     drive: Drive | None = None,
-    l3_table: str = "L3T_L1L1_100_SYNC",
+    l3_table: str | None = L3_STANDARD,
     laser: Mapping[str, Any] | None = None,
     original_mc: Table | None = None,
     mc_header: Table | None = None,
@@ -54,7 +56,8 @@ def write_calibrated(
     """Write a calibrated file with the trees and branches that readers of MAGIC data look for.
 
     Charges and times are rounded to `CHARGE_STEP_PHE` and `TIME_STEP_SLICES`, which the cards say.
-    For data give `pedestals` and `drive`, for Monte Carlo `original_mc` and `mc_header`.
+    For data give `pedestals`, `drive` and the table of the stereo trigger, None if one telescope was alone; for Monte
+    Carlo `original_mc` and `mc_header`.
     """
     with Writer(path) as file:
         _write_headers(file, info, bad_pixels, mc_header, drive)
@@ -72,7 +75,9 @@ def write_calibrated(
         if drive is not None:
             file.tree("Drive", columns_of(vars(drive), DRIVE))
         if not info.is_mc:
-            file.tree("Trigger", {"MTriggerPrescFact.fPrescFact": np.array([PRESCALER_STEREO] * 2, dtype=np.int32)})
+            prescaler = PRESCALER_STEREO if l3_table else PRESCALER_MONO
+            file.tree("Trigger", {"MTriggerPrescFact.fPrescFact": np.array([prescaler] * 2, dtype=np.int32)})
+        if l3_table and not info.is_mc:
             file.tree("L3T", {"MReportL3T.fTablename": [l3_table] * 2})
         if laser:
             file.tree("Laser", laser)

@@ -18,7 +18,7 @@ DEAD_TIME_TICKS = 260
 """The readout is busy for 26 µs after each recorded event (public users' run cards, ``deadTime``)."""
 
 PEDESTAL_RATE_HZ = 25.0
-STEREO_PATTERN, PEDESTAL_PATTERN = 128, 8
+STEREO_PATTERN, MONO_PATTERN, PEDESTAL_PATTERN = 128, 1, 8
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Recording:
     source
         Index of the trigger's event among those offered, -1 for a pedestal (int64).
     stereo_number
-        Number given by the stereo trigger, from 1 over the whole run; 0 for a pedestal (int64).
+        Number given by the stereo trigger, from 1 over the whole run; 0 for a pedestal, and where there was no stereo
+        trigger (int64).
     subrun, daq_number
         Subrun, from 1, and the number of the event in it, from 1 (int64).
     time_diff_s
@@ -53,8 +54,9 @@ class Recording:
 
     @property
     def pattern(self) -> NDArray[np.uint8]:
-        """Trigger pattern of every event: 128 stereo, 8 pedestal."""
-        return np.where(self.is_pedestal, PEDESTAL_PATTERN, STEREO_PATTERN).astype(np.uint8)
+        """Trigger pattern of every event: 128 stereo, 1 of one telescope alone, 8 pedestal."""
+        shower = np.where(self.stereo_number > 0, STEREO_PATTERN, MONO_PATTERN)
+        return np.where(self.is_pedestal, PEDESTAL_PATTERN, shower).astype(np.uint8)
 
     def part(self, subrun: int) -> Recording:
         """Return what was recorded in one subrun."""
@@ -62,19 +64,23 @@ class Recording:
         return Recording(**{item.name: getattr(self, item.name)[here] for item in fields(self)})
 
 
-def record(trigger_ticks: NDArray[np.int64], duration_s: float, n_subruns: int, phase: float) -> Recording:
+def record(
+    trigger_ticks: NDArray[np.int64], duration_s: float, n_subruns: int, phase: float, *, stereo: bool = True
+) -> Recording:
     """Run the readout over one run.
 
     Parameters
     ----------
     trigger_ticks
-        Times of the stereo triggers since the start of the run, in any order (units of 100 ns).
+        Times of the triggers since the start of the run, in any order (units of 100 ns).
     duration_s
         Length of the run in s.
     n_subruns
         Into how many files the run is cut, of equal numbers of events up to one.
     phase
         Phase of the pedestal clock, 0 to 1.
+    stereo
+        Whether the triggers are those of both telescopes, which are numbered.
     """
     period = TICKS_PER_S / PEDESTAL_RATE_HZ
     pedestals = np.arange(phase * period, duration_s * TICKS_PER_S, period).astype(np.int64)
@@ -84,13 +90,13 @@ def record(trigger_ticks: NDArray[np.int64], duration_s: float, n_subruns: int, 
     ticks, source = ticks[order], source[order]
     recorded = _not_busy(ticks)
     ticks, source = ticks[recorded], source[recorded]
-    stereo = source >= 0
+    numbered = (source >= 0) & stereo
     per_subrun = max(1, -(-len(ticks) // n_subruns))
     position = np.arange(len(ticks))
     return Recording(
         ticks=ticks,
         source=source,
-        stereo_number=np.where(stereo, np.cumsum(stereo), 0),
+        stereo_number=np.where(numbered, np.cumsum(numbered), 0),
         subrun=position // per_subrun + 1,
         daq_number=position % per_subrun + 1,
         time_diff_s=np.diff(ticks, prepend=0) / TICKS_PER_S,

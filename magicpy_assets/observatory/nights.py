@@ -23,18 +23,20 @@ from magicpy_assets.formats.calibrated import (
     RunInfo,
     write_calibrated,
 )
+from magicpy_assets.formats.calibrated_tables import L3_STANDARD, L3_SUM_TRIGGER
 from magicpy_assets.observatory import library, sky
 from magicpy_assets.observatory.daq import TICKS_PER_S, Recording, record
 from magicpy_assets.observatory.gammas import gamma_rays
 from magicpy_assets.observatory.library import Shard
 from magicpy_assets.observatory.lidar import laser_columns
-from magicpy_assets.observatory.programme import RunPlan
+from magicpy_assets.observatory.programme import MONO, STEREO, SUM_TRIGGER, RunPlan
 from magicpy_assets.observatory.showers import ShowerImages
 from magicpy_assets.observatory.telescopes import N_SLICES, SAMPLING_MHZ, Noise, expose, noise_at, pedestal_events
 from magicpy_assets.science.camera import N_PIXELS
 
 Floats = NDArray[np.float32]
 
+L3_TABLES = {STEREO: L3_STANDARD, SUM_TRIGGER: L3_SUM_TRIGGER, MONO: None}
 DRIVE_INTERVAL_S = 1.0
 PEDESTALS_PER_UPDATE = 500
 EVENTS_PER_BASKET = 1000
@@ -145,7 +147,7 @@ def make_run(
     exposure = _Exposure(plan, seed, images, noise, transmission(plan))
     seen = np.flatnonzero(exposure.triggered())
     phase = float(sky.stream(seed, plan.run, "pedestal clock").uniform())
-    recording = record(ticks[seen], plan.duration_s, plan.subruns, phase)
+    recording = record(ticks[seen], plan.duration_s, plan.subruns, phase, stereo=plan.stereo)
     for number in range(1, plan.subruns + 1):
         part = recording.part(number)
         charge, time = exposure.of_showers(seen[part.source[~part.is_pedestal]])
@@ -222,6 +224,7 @@ def _write(folder: Path, subrun: _Subrun, telescope: int, seed: int, *, drive_re
         bad_pixels=bad_pixels(seed, telescope),
         pedestals=_pedestal_updates(subrun),
         drive=_drive(plan, subrun.recording.ticks) if drive_reports else None,
+        l3_table=L3_TABLES[plan.mode],
         laser=laser_columns(night, seconds, plan.duration_s, plan.zd_deg, plan.az_deg, conditions.transmission_9km),
     )
 

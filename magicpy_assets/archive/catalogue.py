@@ -54,7 +54,8 @@ class Catalogue:
     def refresh(self) -> list[date]:
         """Read the run reports that are new or have changed; returns the MAGIC dates of those nights.
 
-        A report that cannot be understood is left for the next time, with a warning. Of several processes that refresh
+        A report that cannot be understood is left for the next time, with a warning, and so is one of a night that is
+        still open. Of several processes that refresh
         one catalogue, one does the work and the others wait.
         """
         changed = []
@@ -78,6 +79,9 @@ class Catalogue:
             if known.get(night_folder(night)) == version and table.is_file():
                 return None
             runs = parse_run_report(self.archive.read_text(remote), name=remote.name)
+            if runs.attrs["open"]:
+                logger.info("the night to %s is not closed yet; its runs come when it is", night)
+                return None
             with product_lock(table), pending(table) as temporary:
                 runs.to_parquet(temporary)
         except MagicpyError as error:

@@ -22,6 +22,8 @@ from magicpy_assets.core.runs import REPORT_COLUMNS, night_folder
 
 EMPTY = "-"
 SIMULATED_REMARK = "SIMULATED"
+OPEN_REMARK = "NIGHT OPEN"
+"""A report with this remark goes on: more runs will come. Reports without it are of nights that are closed."""
 _REDUCED_HV_SETS = ("reduced_20151112", "reduced_20160709", "4kQ_20131114", "3750Q_20131114")
 _SUM_TRIGGER_TABLE, _STANDARD_TABLE = "L3T_SUMSUM_100_SYNC", "L3T_L1L1_100_SYNC"
 
@@ -95,15 +97,16 @@ def read_run_report(path: Path) -> pd.DataFrame:
 def parse_run_report(text: str, *, name: str = "run report") -> pd.DataFrame:
     """Return the runs of a report as a table with the run table's columns (units there), in the order of the file.
 
-    Only runs of type DATA are taken. ``attrs["simulated"]`` says whether the report says so of itself. Raises
-    InputError that lists every line which cannot be understood.
+    Only runs of type DATA are taken. ``attrs["simulated"]`` and ``attrs["open"]`` say whether the report says so of
+    itself. Raises InputError that lists every line which cannot be understood.
     """
     rows: list[dict[str, Any]] = []
     faults: list[str] = []
-    simulated = False
+    simulated = is_open = False
     for number, line in enumerate(text.splitlines(), start=1):
         if line.startswith("#"):
             simulated |= SIMULATED_REMARK in line
+            is_open |= OPEN_REMARK in line
             continue
         if not line.strip():
             continue
@@ -118,7 +121,7 @@ def parse_run_report(text: str, *, name: str = "run report") -> pd.DataFrame:
         raise InputError(f"{name} is not a run report that can be read:\n  " + "\n  ".join(faults))
     dtypes = {column.name: column.dtype for column in REPORT_COLUMNS}
     frame = pd.DataFrame(rows, columns=list(dtypes)).astype(dtypes)
-    frame.attrs["simulated"] = simulated
+    frame.attrs["simulated"], frame.attrs["open"] = simulated, is_open
     return frame
 
 

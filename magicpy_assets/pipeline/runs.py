@@ -118,7 +118,7 @@ def select(runs: pd.DataFrame, source: str, wanted: Sequence[int] | None) -> pd.
 
 
 def cell_versions(runs: pd.DataFrame, source: str | None = None) -> dict[Cell, str]:
-    """Return a short fingerprint of the runs in each cell, of a source or of all OFF fields; other runs change nothing."""
+    """Return a fingerprint of the runs in each cell, of a source or of all OFF fields; other runs change nothing."""
     mine = runs[runs["off"]] if source is None else runs[runs["source"] == source]
     return {
         Cell.parse(str(text)): fingerprint("runs", 1, {"runs": sorted(map(int, table["run"]))}, [])[:16]
@@ -135,6 +135,6 @@ def periods_observed(layout: Layout) -> dict[str, tuple[str, ...]]:
         for name in set(pq.read_table(path, columns=["source"])["source"].to_pylist()):
             nights.setdefault(name, set()).add(night_of(path.stem))
     return {
-        name: tuple(period.name for period in periods.ALL if any(night in period for night in days))
+        name: tuple(period.name for period in periods.all_periods() if any(night in period for night in days))
         for name, days in nights.items()
     }

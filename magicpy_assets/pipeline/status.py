@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from magicpy_assets.core import datalevels
 from magicpy_assets.store.layout import FORESTS, MONTE_CARLO
-from magicpy_assets.store.records import RECORDS, is_complete, read_record
+from magicpy_assets.store.records import RECORDS, is_complete, pending, read_record
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from magicpy_assets.store.layout import Layout
 
+BROKEN = "broken.md"
 STATES = ("done", "missing", "failed", "set aside")
 
 
@@ -57,6 +59,42 @@ def status(layout: Layout, source: str | None = None) -> pd.DataFrame:
         for key, counted in sorted(products.items(), key=lambda item: _order(*item[0]))
     ]
     return pd.DataFrame(rows, columns=["source", "stage", "place", *STATES, "size_mb", "newest"])
+
+
+def broken(layout: Layout) -> pd.DataFrame:
+    """Return a row per product that failed or was set aside: `source`, `stage`, `place`, `product`, `reason`, `log`."""
+    import pandas as pd
+
+    rows = []
+    for path in sorted(layout.root.glob(f"**/{RECORDS}/*.json")):
+        product = path.parent.parent / path.name.removesuffix(".json")
+        record = read_record(product)
+        if record is not None and record.outcome != "done":
+            owner, place = _owner(product.relative_to(layout.root))
+            rows.append((owner, record.stage, place, product.name, record.reason, record.log or ""))
+    return pd.DataFrame(rows, columns=["source", "stage", "place", "product", "reason", "log"])
+
+
+def write_broken(layout: Layout, heading: str, cause: str = "") -> Path:
+    """Write what is broken now into `broken.md` of the store, and return its path.
+
+    Parameters
+    ----------
+    heading, cause
+        What made somebody look: a sentence, and the error if there is one.
+    """
+    table = broken(layout)
+    lines = [f"# Broken on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "", heading, ""]
+    if cause:
+        lines += ["```", cause, "```", ""]
+    lines += [f"{len(table)} products failed or were set aside."] if len(table) else ["No product has failed."]
+    for row in table.itertuples():
+        lines.append(f"- {row.source} {row.stage} {row.place} `{row.product}`: {row.reason} ({row.log or 'no log'})")
+    path = layout.root / BROKEN
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with pending(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
 
 
 def _order(owner: str, stage: str, place: str) -> tuple[str, int, str]:

@@ -161,12 +161,8 @@ class Tree:
                 yield self._superstar(plan, calibrated)
 
     def _calibrated(self, plan: RunPlan) -> list[ServedFile]:
-        names = [
-            name
-            for telescope in plan.telescopes
-            for name in (plan.file(telescope, subrun) for subrun in range(1, plan.subruns + 1))
-            if not self.planted.of_file(plan, name, troubles.MISSING)
-        ]
+        every = [plan.file(telescope, n + 1) for telescope in plan.telescopes for n in range(plan.subruns)]
+        names = [name for name in every if not self.planted.of_file(plan, name, troubles.MISSING)]
         group = Group(f"{plan.run:08d}", tuple(name.name for name in names), partial(self._make_run, plan, names))
         folder = _data_folder(Calibrated, plan)
         improves = bool(self.planted.of(plan, troubles.REPLACED))
@@ -190,11 +186,11 @@ class Tree:
 
     def _superstar(self, plan: RunPlan, calibrated: Sequence[ServedFile]) -> ServedFile:
         name = plan.file(1, 1).at(SuperStar).name
-        places = [self.shelf.place(file) for file in calibrated]
-        group = Group(
-            name, (name,), lambda folder, _: superstar.make_superstar(places, folder), inputs=tuple(calibrated)
-        )
+        group = Group(name, (name,), partial(self._make_superstar, calibrated), inputs=tuple(calibrated))
         return ServedFile(_data_folder(SuperStar, plan) / name, _noon(plan.date), group)
+
+    def _make_superstar(self, calibrated: Sequence[ServedFile], folder: Path, version: int) -> None:
+        superstar.make_superstar([self.shelf.place(file) for file in calibrated], folder)
 
     def _mc(self) -> Iterator[ServedFile]:
         for pair in montecarlo.production():
@@ -251,6 +247,7 @@ def _folders(files: dict[PurePosixPath, ServedFile]) -> dict[PurePosixPath, tupl
     names: dict[PurePosixPath, set[str]] = {PurePosixPath("/"): set()}
     for path in files:
         names.setdefault(path.parent, set()).add(path.name)
-        for folder in path.parents[:-1]:
+    for lowest in list(names):
+        for folder in (lowest, *lowest.parents[:-1]) if lowest.name else ():
             names.setdefault(folder.parent, set()).add(f"{folder.name}/")
     return {folder: tuple(sorted(members)) for folder, members in names.items()}

@@ -115,7 +115,8 @@ class Planted:
 
     def of(self, plan: RunPlan, kind: str | None = None) -> tuple[Trouble, ...]:
         """Return the troubles of a run, of one kind or of all."""
-        return tuple(item for item in self._of_run.get(plan.run, ()) if kind in (None, item.kind))
+        found = self._of_run.get(plan.run, ())
+        return found if kind is None else tuple(item for item in found if item.kind == kind)
 
     def of_files(self, plan: RunPlan) -> tuple[Trouble, ...]:
         """Return the troubles of a run that show in the content of its files."""

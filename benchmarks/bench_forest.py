@@ -73,6 +73,7 @@ def tables(given: argparse.Namespace) -> dict[str, pd.DataFrame]:
         else:
             parts = [from_library(name, 10 * number + i) for i, name in enumerate(shards)]
         for i, table in enumerate(parts):
+            table["run"] = i
             if "event_number_1" in table:
                 table["shower"] = table["event_number_1"].astype(np.int64) + i * 10_000_000
         joined = pd.concat(parts, ignore_index=True)
@@ -84,7 +85,9 @@ def measure(model: str, found: dict[str, pd.DataFrame]) -> None:
     """Grow all forests of one kind, apply them to the test samples, and print what they are worth."""
     _, numbers = np.unique(found["train"]["shower"], return_inverse=True)
     begin = time.process_time()
-    forests, report = grow(Sample(found["train"], numbers, found["off"]), model, 1, lambda _: None)
+    forests, report = grow(
+        Sample(found["train"], numbers, found["off"], found["off"]["run"].to_numpy()), model, 1, lambda _: None
+    )
     grown_s = time.process_time() - begin
     test, off = found["test"], found["off_test"]
     begin = time.process_time()

@@ -1,7 +1,8 @@
 """coach: simulated gamma rays and OFF data -> the forests of a cell.
 
 Run-card keys: `RF.mcdata`, `RF.data` (superstar files, wildcards, several separated by blanks), `RF.outpath`,
-`RF.zdmin`, `RF.zdmax` (deg), `RF.minsize` (phe), `RF.model` (random_forest or xgboost), `RF.seed`.
+`RF.zdmin`, `RF.zdmax` (deg), `RF.zdmargin` (deg: how far outside OFF data may lie), `RF.minsize` (phe), `RF.model`
+(random_forest or xgboost), `RF.seed`.
 Makes `RF.root`, `disp1/DispRF.root`, `disp2/DispRF.root`, `EnRF_Stereo.root`, `Energy_Table.root` and
 `training_report.json`.
 """
@@ -55,13 +56,14 @@ def _coach(given: Any, card: Runcard, log: Log) -> str:
     off = files_of((card.get("RF.data") or "").split(), "RF.data")
     folder = Path(card.get("RF.outpath") or given.out)
     zd = card.number("RF.zdmin", 0, 0, 90), card.number("RF.zdmax", 90, 0, 90)
+    margin = card.number("RF.zdmargin", 0, 0, 10)
     min_size = card.number("RF.minsize", 50, 0)
     model = card.choice("RF.model", MODELS, "xgboost")
     seed = int(card.number("RF.seed", 1, 0))
     asked = [name for name in _STEPS if getattr(given, name)] or list(_STEPS)
     outputs = {part: output_path(folder, FILES[part], given.force) for step in asked for part in _STEPS[step]}
     report_path = output_path(folder, REPORT, given.force)
-    sample = read_sample(mc, off, zd, min_size)
+    sample = read_sample(mc, off, zd, min_size, margin)
     log(f"{len(sample.gammas)} simulated gamma rays of {len(mc)} files, {len(sample.hadrons)} OFF events of {len(off)}")
     forests, report = grow(sample, model, seed, log)
     grown = dict(zip(FILES, (forests.hadronness, *forests.disp, forests.energy), strict=False))
@@ -89,8 +91,12 @@ def _coach(given: Any, card: Runcard, log: Log) -> str:
     return f"{len(sample.gammas) + len(sample.hadrons)} events written to {len(outputs)} forests in {folder}"
 
 
-def read_sample(mc: list[Path], off: list[Path], zd_deg: tuple[float, float], min_size_phe: float) -> Sample:
+def read_sample(
+    mc: list[Path], off: list[Path], zd_deg: tuple[float, float], min_size_phe: float, margin_deg: float = 0.0
+) -> Sample:
     """Read what to learn from: events that can be reconstructed, in a range of zenith distance.
+
+    OFF data may lie `margin_deg` outside of it.
 
     Raises
     ------
@@ -108,8 +114,15 @@ def read_sample(mc: list[Path], off: list[Path], zd_deg: tuple[float, float], mi
         numbers = table["event_number_1"].to_numpy().astype(np.int64)
         showers.append(numbers + offset)
         offset += int(numbers.max(initial=0)) + 1
-    hadrons = [_selected(path, zd_deg, min_size_phe) for path in off]
-    return Sample(pd.concat(gammas, ignore_index=True), np.concatenate(showers), pd.concat(hadrons, ignore_index=True))
+    wide = zd_deg[0] - margin_deg, zd_deg[1] + margin_deg
+    hadrons = [_selected(path, wide, min_size_phe) for path in off]
+    runs = [np.full(len(table), read_header(path).run) for path, table in zip(off, hadrons, strict=True)]
+    return Sample(
+        pd.concat(gammas, ignore_index=True),
+        np.concatenate(showers),
+        pd.concat(hadrons, ignore_index=True),
+        np.concatenate(runs),
+    )
 
 
 def _selected(path: Path, zd_deg: tuple[float, float], min_size_phe: float) -> pd.DataFrame:

@@ -159,7 +159,7 @@ class Coach(Program):
     """coach: simulated gamma rays and OFF data -> the forests of a cell."""
 
     name = "coach"
-    results_version = 1
+    results_version = 2
     trees = ()
     declared = (
         Parameter("RF.mcdata", str, None, "", "superstar files of Monte Carlo, wildcards allowed"),
@@ -167,6 +167,7 @@ class Coach(Program):
         Parameter("RF.outpath", str, None, "", "folder of the forests"),
         Parameter("RF.zdmin", float, 0.0, "deg", "smallest zenith distance"),
         Parameter("RF.zdmax", float, 90.0, "deg", "largest zenith distance"),
+        Parameter("RF.zdmargin", float, 0.0, "deg", "how far outside OFF data may lie", OURS),
         Parameter("RF.minsize", float, 50.0, "phe", "smallest size in both telescopes", OURS),
         Parameter("RF.model", str, "xgboost", "", "kind of forest", OURS, choices=("xgboost", "random_forest")),
         Parameter("RF.seed", int, 1, "", "of the random numbers", OURS),
@@ -184,6 +185,7 @@ class Coach(Program):
         *,
         zd_min: float = 0.0,
         zd_max: float = 90.0,
+        zd_margin: float = 0.0,
         model: str = "xgboost",
     ) -> None:
         super().__init__([*listed(mc), *listed(off)], out)
@@ -195,6 +197,8 @@ class Coach(Program):
             "RF.zdmax": float(zd_max),
             "RF.model": model,
         }
+        if zd_margin:
+            self.values["RF.zdmargin"] = float(zd_margin)
 
     @property
     def outputs(self) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,6 +122,7 @@ def plan(
     *,
     runs: Sequence[int] | None = None,
     force: bool = False,
+    forests: Mapping[Cell, Cell] | None = None,
 ) -> Plan:
     """Plan a source's cells up to a level, with everything they need: OFF data, Monte Carlo, forests.
 
@@ -130,13 +131,15 @@ def plan(
     source
         A source of the catalogue, or `MC/train`, `MC/test`; None for the forests of the cells alone.
     cells
-        The cells; by default those in which the source was observed.
+        The cells; by default those in which the source was observed, in the runs to use.
     up_to
         Key of the last level, see `core.datalevels`.
     runs
         Run numbers to use of the source; by default all. OFF runs are not affected.
     force
         Make the source's own products again, downloads excepted.
+    forests
+        Cells that use the forests of another one instead of their own; records say so.
 
     Raises
     ------
@@ -147,8 +150,8 @@ def plan(
         raise unknown("data level", up_to, STAGES)
     table = known_runs(session)
     chosen = select(table, source, runs) if source else table
-    chain = Chain(session, chosen)
-    for cell in cells if cells is not None else cells_of(table, source):
+    chain = Chain(session, chosen, table, forests)
+    for cell in cells if cells is not None else cells_of(chosen, source):
         _extend(chain, source, cell, up_to)
     tasks = chain.ordered()
     forced = frozenset(

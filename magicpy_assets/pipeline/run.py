@@ -7,7 +7,7 @@ import shutil
 import socket
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from magicpy_assets.compute.base import Outcome, execute
+from magicpy_assets.core import datalevels
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.errors import MagicpyError
 from magicpy_assets.core.progress import announce
+from magicpy_assets.core.runs import parse_name
 from magicpy_assets.mars.program import Program
 from magicpy_assets.pipeline.plan import Plan, plan
 from magicpy_assets.pipeline.report import Report, Row
@@ -42,18 +44,25 @@ def process(
     *,
     runs: Sequence[int] | None = None,
     force: bool = False,
+    forests: Mapping[Cell, Cell] | None = None,
 ) -> Report:
     """Bring a source's cells up to a level: download, check the moon level of every run, then do what is missing.
 
     Parameters are those of `pipeline.plan.plan`. Runs whose measured pedestals belong to another moon level are
-    planned again in the cell they really belong to.
+    planned again in the cell they really belong to, if that is among `cells`; without `cells` they always are.
     """
     cells = None if cells is None else list(cells)
-    first = plan(session, source, cells, up_to, runs=runs).only("calibrated")
-    report = run(session, first)
-    if up_to == "calibrated":
-        return report
-    return report + run(session, plan(session, source, cells, up_to, runs=runs, force=force).without("calibrated"))
+
+    def planned() -> Plan:
+        return plan(session, source, cells, up_to, runs=runs, force=force, forests=forests)
+
+    report, current, got = Report(), planned(), set[Path]()
+    # What is measured may move runs, and so call for other files: OFF data of another night, for example.
+    while downloads := current.where(lambda task: task.stage == "calibrated" and task.product not in got):
+        report += run(session, downloads)
+        got.update(task.product for task in downloads)
+        current = planned()
+    return report if up_to == "calibrated" else report + run(session, current.without("calibrated"))
 
 
 def run(session: Session, planned: Plan) -> Report:
@@ -198,7 +207,7 @@ class _Run:
         report.raise_if_failed()
         return {
             "remote": report.items[0].remote,
-            "measured": measure_pedestals(task.product),
+            "measured": measure_pedestals(task.product) if task.stage == "calibrated" else {},
             "simulated": _is_simulated(task.product),
         }
 
@@ -229,7 +238,7 @@ class _Run:
     def _keep_download(self, active: _Active, result: dict[str, Any]) -> None:
         version = identity(result["remote"])
         record = self._record(active, "done", parameters=version, measured=result["measured"])
-        known = fingerprint("calibrated", 1, version, [])
+        known = fingerprint(active.task.stage, 1, version, [])
         write_record(active.task.product, record.replace(fingerprint=known, simulated=result["simulated"]))
 
     def _keep_products(self, active: _Active, outcome: Outcome) -> None:
@@ -319,6 +328,9 @@ def _flat(groups: Iterable[Sequence[Path]]) -> list[Path]:
 
 def _is_simulated(path: Path) -> bool:
     from magicpy_assets.formats.calibrated import CalibratedFile
+    from magicpy_assets.formats.star import read_header
 
+    if parse_name(path).level != datalevels.Calibrated:
+        return read_header(path).simulated
     with CalibratedFile(path) as file:
         return bool(file.info.simulated)

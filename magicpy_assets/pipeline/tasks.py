@@ -6,7 +6,7 @@ Whether it has to be done is decided here from records alone; doing it is `pipel
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ class Task:
         The file on the server, for downloads.
     fault
         Why this can never be done, found while planning (for example: no files of M2); empty if nothing is wrong.
+    note
+        What the plan says beside the reason, such as why a run begins where it does.
     """
 
     stage: str
@@ -60,6 +62,7 @@ class Task:
     finish: Callable[[Path], object] | None = None
     remote: RemoteFile | None = None
     fault: str = ""
+    note: str = ""
 
     @property
     def product(self) -> Path:
@@ -102,6 +105,13 @@ def assess(task: Task, states: Mapping[Path, Assessment], *, force: bool = False
     force
         Do it even if it is up to date or has failed too often.
     """
+    found = _assess(task, states, force=force)
+    if task.note and found.state == "to do":
+        return replace(found, reason=f"{found.reason}; {task.note}")
+    return found
+
+
+def _assess(task: Task, states: Mapping[Path, Assessment], *, force: bool) -> Assessment:
     if task.fault:
         return Assessment("set aside", task.fault)
     if task.remote is not None:
@@ -175,9 +185,9 @@ def _why_unusable(path: Path, states: Mapping[Path, Assessment]) -> str:
         state = states[path]
         return state.reason if state.state in ("blocked", "set aside") else ""
     record = read_record(path)
-    if record is None or record.outcome != "done":
+    if record is None:
         return "not made yet"
-    return ""
+    return "" if record.outcome == "done" else record.reason
 
 
 def _assess_download(task: Task, remote: RemoteFile, force: bool) -> Assessment:

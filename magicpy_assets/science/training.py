@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from magicpy_assets.core.errors import InputError
-from magicpy_assets.science.camera import FOCAL_MM
 from magicpy_assets.science.energy_table import fill_table
 from magicpy_assets.science.forest import Forest, importance, train
+from magicpy_assets.science.forest_quality import quality, taken
 from magicpy_assets.science.reconstruction import (
     DISP_FEATURES,
     ENERGY_FEATURES,
@@ -40,16 +39,16 @@ Floats = NDArray[np.float64]
 MIN_EVENTS = 200
 SIZE_BINS, ZENITH_BINS = 10, 5
 MAX_WEIGHT_QUANTILE = 0.98
-ENERGY_EDGES_GEV = 10 ** np.arange(1.8, 4.21, 0.2)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Events to learn from: gamma rays with the number of their shower, and OFF events."""
+    """Events to learn from: gamma rays with the number of their shower, OFF events with the number of their run."""
 
     gammas: pd.DataFrame
     showers: NDArray[np.int64]
     hadrons: pd.DataFrame
+    runs: NDArray[np.int64]
 
     def check(self) -> None:
         """Refuse a sample that is too small.
@@ -69,7 +68,7 @@ def grow(sample: Sample, model: str, seed: int, say: Callable[[str], None]) -> t
     sample.check()
     halves = np.random.default_rng(seed).random(int(sample.showers.max()) + 1) < 0.5
     first = halves[sample.showers]
-    hadron_first = np.random.default_rng(seed + 1).random(len(sample.hadrons)) < 0.5
+    hadron_first, held_out = half_of_runs(sample.runs, seed)
     say("direction forests, for each half and for all")
     crossed = [_disp(sample.gammas[part], model, seed) for part in (first, ~first)]
     final_disp = _disp(sample.gammas, model, seed)
@@ -93,13 +92,14 @@ def grow(sample: Sample, model: str, seed: int, say: Callable[[str], None]) -> t
     energy, separation = energy_and_separation(np.ones_like(first), np.ones_like(hadron_first))
     tables = [fill_table(*table_columns(gamma_columns, n), log_energy) for n in (1, 2)]
     forests = Forests(final_disp, energy, separation, (tables[0], tables[1]))
+    held = ~first
     report = quality(
-        sample.gammas[~first],
-        Direction(gammas.x_mm[~first], gammas.y_mm[~first], gammas.disp_mm, gammas.points_mm, gammas.difference_mm),
-        10.0 ** test_energy.predict(energy_columns[~first]),
-        test_separation.predict(gamma_columns[~first]),
+        sample.gammas[held],
+        taken(gammas, held),
+        10.0 ** test_energy.predict(energy_columns[held]),
+        test_separation.predict(gamma_columns[held]),
         test_separation.predict(hadron_columns[~hadron_first]),
-        weights[~first],
+        weights[held],
         column(sample.hadrons, "size_phe_1")[~hadron_first],
     )
     report |= {
@@ -108,6 +108,8 @@ def grow(sample: Sample, model: str, seed: int, say: Callable[[str], None]) -> t
         "gamma_events": len(sample.gammas),
         "gamma_showers": len(np.unique(sample.showers)),
         "off_events": len(sample.hadrons),
+        "off_runs": len(np.unique(sample.runs)),
+        "held_out": {"gammas": "half of the showers", "off": held_out},
         "importance": {
             "direction_1": importance(final_disp[0]),
             "direction_2": importance(final_disp[1]),
@@ -116,6 +118,29 @@ def grow(sample: Sample, model: str, seed: int, say: Callable[[str], None]) -> t
         },
     }
     return forests, report
+
+
+def half_of_runs(runs: NDArray[np.int64], seed: int) -> tuple[NDArray[np.bool_], str]:
+    """Choose the OFF events to learn from, about half of them, and say in words what is held back to judge by.
+
+    Whole runs are held back, because events of one run are alike: they share their sky and, where they are simulated,
+    showers. The events of a single run are divided at random.
+    """
+    numbers, counts = np.unique(runs, return_counts=True)
+    if len(numbers) < 2:
+        first = np.random.default_rng(seed + 1).random(len(runs)) < 0.5
+        return first, "half of the events of the only OFF run, which are like those trained with"
+    chosen: list[int] = []
+    totals = [0, 0]
+    for number, count in sorted(
+        zip(numbers.tolist(), counts.tolist(), strict=True), key=lambda item: (-item[1], item[0])
+    ):
+        lighter = int(totals[1] < totals[0])
+        totals[lighter] += count
+        if lighter == 0:
+            chosen.append(number)
+    first = np.isin(runs, chosen)
+    return first, f"all events of {len(numbers) - len(chosen)} of {len(numbers)} OFF runs"
 
 
 def _disp(gammas: pd.DataFrame, model: str, seed: int) -> tuple[Forest, Forest]:
@@ -160,52 +185,3 @@ def matching_weights(gammas: pd.DataFrame, hadrons: pd.DataFrame) -> Floats:
     weights = np.maximum(weights, 0.02 * weights.mean())
     weights = np.minimum(weights, np.quantile(weights, MAX_WEIGHT_QUANTILE))
     return np.asarray(weights / weights.mean())
-
-
-def quality(
-    gammas: pd.DataFrame,
-    found: Direction,
-    energy_gev: Floats,
-    gamma_hadronness: Floats,
-    off_hadronness: Floats,
-    weights: Floats,
-    off_size_phe: Floats,
-) -> dict[str, Any]:
-    """Judge forests on events they have not seen: separation, angular and energy resolution by true energy."""
-    from sklearn.metrics import roc_auc_score, roc_curve
-
-    truth = column(gammas, "energy_gev_1")
-    theta = np.hypot(found.x_mm - column(gammas, "source_x_mm_1"), found.y_mm - column(gammas, "source_y_mm_1"))
-    theta_deg = np.degrees(theta / FOCAL_MM)
-    labels = np.concatenate([np.zeros(len(gamma_hadronness)), np.ones(len(off_hadronness))])
-    scores = np.concatenate([gamma_hadronness, off_hadronness])
-    balance = np.concatenate([weights / weights.sum(), np.full(len(off_hadronness), 1.0 / len(off_hadronness))])
-    # A hadron is the positive class: the false positives are gamma rays lost, the true ones OFF events rejected.
-    gammas_lost, off_rejected, _ = roc_curve(labels, scores, sample_weight=balance)
-    grid = np.linspace(0, 1, 101)
-    off_kept = np.interp(grid, 1 - gammas_lost[::-1], 1 - off_rejected[::-1])
-    rows = []
-    for low, high in pairwise(ENERGY_EDGES_GEV):
-        inside = (truth >= low) & (truth < high)
-        if inside.sum() < 20:
-            continue
-        error = (energy_gev[inside] - truth[inside]) / truth[inside]
-        low_q, middle, high_q = np.quantile(error, [0.16, 0.5, 0.84])
-        rows.append(
-            {
-                "energy_low_gev": float(low),
-                "energy_high_gev": float(high),
-                "events": int(inside.sum()),
-                "theta39_deg": float(np.quantile(theta_deg[inside], 0.393)),
-                "theta68_deg": float(np.quantile(theta_deg[inside], 0.68)),
-                "energy_bias": float(middle),
-                "energy_resolution": float((high_q - low_q) / 2),
-                "median_hadronness": float(np.median(gamma_hadronness[inside])),
-            }
-        )
-    return {
-        "auc": float(roc_auc_score(labels, scores, sample_weight=balance)),
-        "roc": {"gamma_kept": grid.tolist(), "off_kept": off_kept.tolist()},
-        "by_energy": rows,
-        "off_median_size_phe": float(np.median(off_size_phe)),
-    }

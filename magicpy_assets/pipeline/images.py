@@ -1,0 +1,301 @@
+"""The first half of the chain, written out: the tasks that turn the archive's files into superstar, run by run.
+
+Each run is cleaned as its own sky, voltage and filter ask (`core.moons.treatment`). Darker OFF data and Monte Carlo are
+brought to the noise of the cell that they serve. Nothing is done here; see `pipeline.plan` and `pipeline.run`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from magicpy_assets.archive.base import RemoteFile
+from magicpy_assets.core import datalevels, moons
+from magicpy_assets.core.cell import Cell
+from magicpy_assets.core.datalevels import DataLevel
+from magicpy_assets.core.moons import Cleaning
+from magicpy_assets.core.runs import DataFile, McFile, night_folder, parse_name
+from magicpy_assets.mars import programs
+from magicpy_assets.pipeline.session import Session
+from magicpy_assets.pipeline.tasks import Inputs, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROOT_SUFFIX = ".root"
+Run = Any
+"""A row of the run table, as `DataFrame.itertuples` gives it."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How images are made: the row they are cleaned by, the row whose noise they are brought to, or why not at all."""
+
+    cleaning: Cleaning | None
+    noise: Cleaning | None = None
+    fault: str = ""
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """What determines the images, for records."""
+        found: dict[str, float] = {}
+        if self.cleaning is not None:
+            found["MJStar.MImgCleanStd.CleanLevel1"] = self.cleaning.level1_phe
+            found["MJStar.MImgCleanStd.CleanLevel2"] = self.cleaning.level2_phe
+        if self.noise is not None:
+            found["noise_mean_phe"] = self.noise.pedestal_mean_phe
+            found["noise_rms_phe"] = self.noise.pedestal_rms_phe
+        return found
+
+    def star(self, files: Iterable[Path], out: Path, *, mc: bool) -> programs.Star:
+        """Return the program that makes the images."""
+        star = programs.Star(files=files, out=out, mc=mc)
+        if self.cleaning is not None:
+            star.set_parameter("MJStar.MImgCleanStd.CleanLevel1", self.cleaning.level1_phe)
+            star.set_parameter("MJStar.MImgCleanStd.CleanLevel2", self.cleaning.level2_phe)
+        if self.noise is not None:
+            star.add_noise(self.noise.pedestal_mean_phe, self.noise.pedestal_rms_phe)
+        return star
+
+
+class Images:
+    """Collects the tasks of one plan, each product once, inputs before what is made from them.
+
+    Parameters
+    ----------
+    session
+        Settings, archive, store.
+    runs
+        The runs to use, as `pipeline.runs.known_runs` returns them.
+    everything
+        All known runs, from which OFF data are taken; by default the same.
+    """
+
+    def __init__(self, session: Session, runs: pd.DataFrame, everything: pd.DataFrame | None = None) -> None:
+        self.session = session
+        self.layout = session.layout
+        self.runs = runs
+        self.everything = runs if everything is None else everything
+        self.tasks: dict[Path, Task] = {}
+        self._listings: dict[tuple[str, str, str], list[RemoteFile]] = {}
+        self._targets: dict[Cell, Cleaning] = {}
+
+    def add(self, task: Task) -> Task:
+        """Take a task into the chain, or return the one that already makes its product."""
+        known = self.tasks.get(task.product)
+        if known is None:
+            self.tasks.update(dict.fromkeys(task.products, task))
+            return task
+        return known
+
+    def ordered(self) -> list[Task]:
+        """Every task once, in an order in which inputs come first."""
+        return list(dict.fromkeys(self.tasks.values()))
+
+    # A source in its cell
+
+    def calibrated(self, source: str, cell: Cell) -> list[Task]:
+        """Downloads of a source's calibrated files in one cell."""
+        return [task for run in self.runs_of(source, cell) for task in self._calibrated_of(source, cell, run)]
+
+    def star(self, source: str, cell: Cell) -> list[Task]:
+        """Star products of a source in one cell, a file each; none of runs that begin with superstar."""
+        return [
+            self._star(source, cell, task, self.way_of(run, cell))
+            for run in self.runs_of(source, cell)
+            if self._archived(source, cell, run) is None
+            for task in self._calibrated_of(source, cell, run)
+        ]
+
+    def superstar(self, source: str, cell: Cell) -> list[Task]:
+        """Superstar products of a source in one cell, a run each."""
+        return [self.superstar_of(source, cell, run) for run in self.runs_of(source, cell)]
+
+    def superstar_of(self, source: str, cell: Cell, run: Run) -> Task:
+        """Return the superstar product of one run: the archive's own, or what is made from calibrated files."""
+        remote = self._archived(source, cell, run)
+        if remote is not None:
+            product = self.layout.downloaded(source, datalevels.SuperStar, run.date.date(), remote.name)
+            note = f"{cell.moon.key} moon begins with the archive's superstar"
+            return self.add(download(source, cell, remote, product, level=datalevels.SuperStar, note=note))
+        way = self.way_of(run, cell)
+        stars = [self._star(source, cell, task, way) for task in self._calibrated_of(source, cell, run)]
+        return self._superstar(source, cell, stars, self._why_calibrated(cell, run))
+
+    def way_of(self, run: Run, cell: Cell) -> Way:
+        """Decide how the images of a run are made for a cell: its own, or a brighter one that it serves as OFF data."""
+        treated = moons.treatment(run.nsb, run.hv, run.filter)
+        if treated.fault:
+            return Way(None, fault=treated.fault)
+        if run.moon_level == cell.moon.key:
+            return Way(treated.cleaning)
+        return Way(self.target(cell), noise=self.target(cell))
+
+    def target(self, cell: Cell) -> Cleaning:
+        """Return the cleaning, and the noise, of the Monte Carlo and of darker OFF data of a cell."""
+        if cell not in self._targets:
+            here = self.everything[
+                (self.everything["cell"] == cell.text) & (self.everything["hv"] == moons.voltage_of(cell.moon))
+            ]
+            observed = list(zip(here["nsb"], here["duration_s"], strict=True))
+            self._targets[cell] = moons.target(cell.moon, observed)
+        return self._targets[cell]
+
+    def runs_of(self, source: str, cell: Cell) -> list[Run]:
+        """Return the runs of a source in a cell."""
+        chosen = self.runs[(self.runs["source"] == source) & (self.runs["cell"] == cell.text)]
+        return list(chosen.itertuples(index=False))
+
+    # Beginning with the archive's superstar
+
+    def _archived(self, source: str, cell: Cell, run: Run) -> RemoteFile | None:
+        """Return the superstar file with which a run begins, or None if it begins with calibrated files."""
+        plain = (run.hv, run.filter) == ("nominal", "No_Filter") and run.moon_level == cell.moon.key
+        if self.session.settings.archive.start_from != "superstar" or cell.moon != moons.WeakMoon or not plain:
+            return None
+        found = self._listed(datalevels.SuperStar, source, night_folder(run.date.date()))
+        return next((remote for remote in found if data_name(Path(remote.name)).run == int(run.run)), None)
+
+    def _why_calibrated(self, cell: Cell, run: Run) -> str:
+        if self.session.settings.archive.start_from != "superstar":
+            return ""
+        if cell.moon != moons.WeakMoon:
+            return f"{cell.moon.key} moon is always made from calibrated"
+        return "the archive holds no superstar of this run"
+
+    # One task each
+
+    def _calibrated_of(self, source: str, cell: Cell, run: Run) -> list[Task]:
+        night = run.date.date()
+        listed = self._listed(datalevels.Calibrated, source, night_folder(night))
+        tasks = [
+            self.add(download(source, cell, remote, self.layout.calibrated(source, night, remote.name)))
+            for remote in listed
+            if data_name(Path(remote.name)).run == int(run.run)
+        ]
+        if tasks:
+            return tasks
+        name = f"{night:%Y%m%d}_{int(run.run):08d}_Y_{source}-{run.wobble}.root"
+        fault = f"run {int(run.run)} of {source} is in the catalogue, but the archive holds no calibrated file of it"
+        product = self.layout.calibrated(source, night, name)
+        return [self.add(Task("calibrated", source, cell, str(run.run), (product,), product.parent, fault=fault))]
+
+    def _star(self, source: str, cell: Cell, upstream: Task, way: Way) -> Task:
+        name = parse_name(upstream.product)
+        product = self.product(source, datalevels.Star, cell, name)
+
+        def build(inputs: Inputs, out: Path) -> programs.Star:
+            return way.star(inputs["calibrated"], out, mc=isinstance(name, McFile))
+
+        return self.add(
+            Task(
+                stage=datalevels.Star.key,
+                source=source,
+                cell=cell,
+                unit=unit_of(product.name),
+                products=(product,),
+                folder=product.parent,
+                inputs={"calibrated": (upstream.product,)},
+                parameters=way.parameters,
+                results_version=programs.Star.results_version,
+                build=build,
+                fault=upstream.fault or way.fault,
+            )
+        )
+
+    def _superstar(self, source: str, cell: Cell, stars: list[Task], note: str = "") -> Task:
+        names = [parse_name(task.product) for task in stars]
+        first = names[0]
+        product = self.product(source, datalevels.SuperStar, cell, first)
+        missing = sorted({1, 2} - {name.telescope for name in names})
+        fault = next((task.fault for task in stars if task.fault), "")
+        if missing and not fault:
+            fault = f"no star file of telescope M{missing[0]} for {product.name}: superstar needs both telescopes"
+        return self.add(
+            Task(
+                stage=datalevels.SuperStar.key,
+                source=source,
+                cell=cell,
+                unit=unit_of(product.name),
+                products=(product,),
+                folder=product.parent,
+                inputs={"star": tuple(task.product for task in stars)},
+                results_version=programs.SuperStar.results_version,
+                build=lambda inputs, out: programs.SuperStar(
+                    files=inputs["star"], out=out, mc=isinstance(first, McFile)
+                ),
+                fault=fault,
+                note=note,
+            )
+        )
+
+    def _listed(self, level: DataLevel, source: str, folder: str) -> list[RemoteFile]:
+        key = (level.key, source, folder)
+        if key not in self._listings:
+            archive = self.session.archive
+            if source.startswith("MC/"):
+                period, zenith = folder.split("/")
+                found = archive.mc_files(period, zenith, source.removeprefix("MC/"))
+            else:
+                found = archive.files(level, source, folder)
+            self._listings[key] = [remote for remote in found if remote.name.endswith(ROOT_SUFFIX)]
+        return self._listings[key]
+
+    def product(self, source: str, level: DataLevel, cell: Cell, name: DataFile | McFile) -> Path:
+        """Return where the product of a level lies that a file belongs to."""
+        if isinstance(name, McFile):
+            use = source.removeprefix("MC/")
+            return self.layout.mc(
+                level, cell.period.name, cell.zenith.name, use, name.at(level).name, moon=cell.moon.key
+            )
+        return self.layout.data(source, level, cell, name.at(level).name)
+
+
+def download(
+    source: str,
+    cell: Cell,
+    remote: RemoteFile,
+    product: Path,
+    *,
+    level: DataLevel = datalevels.Calibrated,
+    note: str = "",
+    fault: str = "",
+) -> Task:
+    """Return the task that gets a file from the archive."""
+    return Task(
+        stage=level.key,
+        source=source,
+        cell=cell,
+        unit=unit_of(remote.name),
+        products=(product,),
+        folder=product.parent,
+        remote=remote,
+        note=note,
+        fault=fault,
+    )
+
+
+def data_name(path: Path) -> DataFile:
+    """Return what the name of a data file says."""
+    name = parse_name(path)
+    assert isinstance(name, DataFile), path
+    return name
+
+
+def mc_name(path: Path) -> McFile:
+    """Return what the name of a Monte Carlo file says."""
+    name = parse_name(path)
+    assert isinstance(name, McFile), path
+    return name
+
+
+def unit_of(name: str) -> str:
+    """Return the short text by which people know a file: run, telescope, subrun."""
+    parsed = parse_name(name)
+    telescope = f" M{parsed.telescope}" if parsed.telescope else ""
+    if isinstance(parsed, McFile):
+        return f"{parsed.run}{telescope}"
+    subrun = f".{parsed.subrun:03d}" if parsed.subrun is not None else ""
+    return f"{parsed.run:08d}{telescope}{subrun}"

@@ -3,24 +3,55 @@
 There is no other wiring anywhere.
 """
 
+import warnings
 from typing import Any
 
 import dagster as dg
 
 from magicpy_assets.core.settings import Settings, load_settings
 from magicpy_assets.defs import automation, partitions, resources
-from magicpy_assets.defs.assets import calibrated, dl3, melibea, random_forest, spectra, star, superstar
+from magicpy_assets.defs.assets import (
+    archive,
+    calibrated,
+    combined,
+    dl3,
+    melibea,
+    random_forest,
+    results,
+    spectra,
+    star,
+    superstar,
+)
 from magicpy_assets.defs.assets.catalogue import run_catalogue
 from magicpy_assets.defs.level import Level
+from magicpy_assets.pipeline.runs import periods_observed
+from magicpy_assets.store.layout import Layout
 
 
-def levels(sources: tuple[str, ...]) -> list[Level]:
-    """Return all partitioned assets: the seven levels of each source, the OFF and Monte Carlo chains, the forests."""
+def shared_levels() -> list[Level]:
+    """Return the partitioned assets that all sources share: the OFF and Monte Carlo chains, the forests."""
     shared = [random_forest.shared(), melibea.of_monte_carlo()]
     for module in (calibrated, star, superstar):
         shared += [module.of_off_data(), module.of_monte_carlo()]
-    modules = (calibrated, star, superstar, melibea, dl3, spectra)
-    return shared + [module.of(source) for source in sources for module in modules]
+    return shared
+
+
+def levels_of(source: str) -> list[Level]:
+    """Return the partitioned assets of a source: its levels from the archive to the results."""
+    return [module.of(source) for module in (calibrated, star, superstar, melibea, dl3, spectra)] + results.of(source)
+
+
+def periods_of(settings: Settings) -> dict[str, list[str]]:
+    """Return the periods of each source: of those in the settings, the ones in which it was observed.
+
+    What the catalogue of the store does not know yet has all periods of the settings.
+    """
+    observed = periods_observed(Layout(settings.store))
+    wanted = list(settings.periods)
+    return {
+        source: [name for name in wanted if name in observed.get(source, wanted)] or wanted
+        for source in settings.sources
+    }
 
 
 def build_defs(settings: Settings | None = None, **overrides: Any) -> dg.Definitions:
@@ -33,14 +64,36 @@ def build_defs(settings: Settings | None = None, **overrides: Any) -> dg.Definit
     overrides
         Resources to use instead, by name; for tests.
     """
-    chosen = settings or load_settings()
-    cells = partitions.cells(list(chosen.periods))
+    with warnings.catch_warnings():
+        # Partitioned checks, code references and the roll-up are new in Dagster; its version is pinned.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return _assembled(settings or load_settings(), overrides)
+
+
+def _assembled(chosen: Settings, overrides: dict[str, Any]) -> dg.Definitions:
+    condition = automation.condition_of(chosen.automation)
+    everywhere = partitions.cells(list(chosen.periods))
+    assets: list[Any] = [run_catalogue, archive.of(archive.OFF, everywhere)]
+    assets += [level.asset(everywhere, condition) for level in shared_levels()]
+    cells: dict[str, dg.MultiPartitionsDefinition] = {}
+    keys: dict[str, list[dg.AssetKey]] = {}
+    for source, periods in periods_of(chosen).items():
+        cells[source] = partitions.cells(periods)
+        levels = levels_of(source)
+        keys[source] = [dg.AssetKey(list(level.key)) for level in levels]
+        assets += [archive.of(source, cells[source]), *(level.asset(cells[source], condition) for level in levels)]
+        assets += combined.of(source, periods, condition)
     jobs = automation.jobs(chosen.sources)
-    refresh = next(job for job in jobs if job.name == "refresh_catalogue")
+    refresh = next(job for job in jobs if job.name == "refresh")
     return dg.Definitions(
-        assets=[run_catalogue, *(level.asset(cells) for level in levels(chosen.sources))],
+        assets=assets,
         jobs=jobs,
-        sensors=[automation.new_nights(chosen.sources, chosen.periods, jobs)],
+        sensors=[
+            automation.new_nights(cells, keys, jobs, chosen.automation),
+            automation.combine_when_done(chosen.sources, jobs),
+            automation.what_is_broken(),
+        ],
         schedules=[automation.nightly(refresh)],
         resources=resources.resources(chosen) | overrides,
         executor=dg.in_process_executor,

@@ -106,6 +106,9 @@ class Settings(_Section):
     store: Path = Field(default=Path("magicpy_store"), description="folder of all products")
     sources: tuple[str, ...] = Field(default=("CrabNebula",), description="sources that Dagster shows")
     periods: tuple[str, ...] = Field(default=("ST0316",), description="observing periods that Dagster shows")
+    automation: Literal["sensor", "declarative"] = Field(
+        default="sensor", description="who asks for new cells in Dagster: a sensor, or the conditions of the assets"
+    )
     archive: ArchiveSettings = ArchiveSettings()
     mars: MarsSettings = MarsSettings()
     compute: ComputeSettings = ComputeSettings()

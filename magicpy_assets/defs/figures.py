@@ -2,6 +2,8 @@
 
 import base64
 import io
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from matplotlib.figure import Figure  # noqa: TID253 - only this room draws for the page, and it is loaded late
@@ -18,3 +20,10 @@ def inline(figure: Figure) -> dg.MetadataValue:
             break
     text = base64.b64encode(buffer.getvalue()).decode()
     return dg.MetadataValue.md(f"![figure](data:image/png;base64,{text})")
+
+
+def show(figure: Figure, folder: Path, name: str) -> dict[str, Any]:
+    """Keep a figure in a folder and return it as metadata: the small picture, and the path of the full one."""
+    path = folder / f"{name}.png"
+    figure.savefig(path, dpi=130)
+    return {name: inline(figure), f"{name}_file": dg.MetadataValue.path(str(path))}

@@ -25,6 +25,28 @@ Extra = Callable[[Session, Cell, Report], dict[str, Any]]
 Planner = Callable[[Session, Cell], Plan]
 
 
+OWNERS = ["team:magic"]
+POOL = "programs"
+"""Steps that run programs share this pool, so that runs beside each other do not ask too much of one machine."""
+
+
+def code_reference(home: str) -> dict[str, Any]:
+    """Return metadata by which the page links an asset to the file that describes it."""
+    if not home:
+        return {}
+    reference = dg.LocalFileCodeReference(file_path=home, line_number=1)
+    return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}
+
+
+def no_data(cell: Cell) -> str:
+    """Return what is said of a cell that holds no run."""
+    return f"no data: the catalogue holds no run in {cell.text}"
+
+
+def _as_warning(result: dg.AssetCheckResult) -> dg.AssetCheckResult:
+    return result._replace(severity=dg.AssetCheckSeverity.WARN)
+
+
 @dataclass(frozen=True)
 class Level:
     """One asset: a data level of a source, of the OFF data, of the Monte Carlo, or the shared forests.
@@ -41,8 +63,11 @@ class Level:
         Plans this asset's tasks of one cell.
     deps
         Keys of the assets it is made from, same cell.
-    checks
-        Functions of session and report; each is a blocking asset check under its own name, described by its docstring.
+    checks, watches
+        Functions of session and report; each is an asset check under its own name, described by its docstring. What is
+        made from this level waits for `checks` to pass; `watches` only warn.
+    home
+        File in which the level is described, for the page's link to the code.
     kinds
         Technologies, shown as icons.
     results_version
@@ -57,12 +82,16 @@ class Level:
     planned: Planner
     deps: Sequence[Sequence[str]] = ()
     checks: Sequence[Check] = ()
+    watches: Sequence[Check] = ()
+    home: str = ""
     kinds: frozenset[str] = frozenset()
     results_version: int = 1
     extra: Extra | None = None
 
-    def asset(self, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-        """Make the Dagster asset."""
+    def asset(
+        self, partitions: dg.PartitionsDefinition, condition: dg.AutomationCondition | None = None
+    ) -> dg.AssetsDefinition:
+        """Make the Dagster asset; with a condition, the daemon materialises it by itself."""
 
         @dg.asset(
             key=list(self.key),
@@ -71,19 +100,30 @@ class Level:
             deps=[dg.AssetKey(list(key)) for key in self.deps],
             partitions_def=partitions,
             kinds=set(self.kinds),
-            owners=["team:magic"],
+            owners=OWNERS,
+            tags={"level": self.key[-1]},
+            metadata=code_reference(self.home),
             code_version=str(self.results_version),
-            check_specs=[
-                dg.AssetCheckSpec(
-                    check.__name__, asset=dg.AssetKey(list(self.key)), blocking=True, description=check.__doc__
-                )
-                for check in self.checks
-            ],
+            check_specs=self._specs(partitions),
+            automation_condition=condition,
+            pool=POOL,
         )
         def level(context: dg.AssetExecutionContext, magic: Magic) -> dg.MaterializeResult:
             return self.materialise(context, magic)
 
         return level
+
+    def _specs(self, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
+        return [
+            dg.AssetCheckSpec(
+                check.__name__,
+                asset=dg.AssetKey(list(self.key)),
+                blocking=check in self.checks,
+                description=check.__doc__,
+                partitions_def=partitions,
+            )
+            for check in (*self.checks, *self.watches)
+        ]
 
     def materialise(self, context: dg.AssetExecutionContext, magic: Magic) -> dg.MaterializeResult:
         """Bring one cell up to date and report.
@@ -98,10 +138,12 @@ class Level:
             metadata = describe(report)
             if len(report):
                 results = [check(session, report) for check in self.checks]
+                results += [_as_warning(check(session, report)) for check in self.watches]
                 metadata |= self.extra(session, cell, report) if self.extra else {}
             else:
-                metadata["empty"] = f"no data: the catalogue holds no run in {cell.text}"
-                results = [dg.AssetCheckResult(check_name=check.__name__, passed=True) for check in self.checks]
+                metadata["empty"] = no_data(cell)
+                checks = (*self.checks, *self.watches)
+                results = [dg.AssetCheckResult(check_name=check.__name__, passed=True) for check in checks]
         context.log.info("%s", report)
         return dg.MaterializeResult(
             metadata=metadata, data_version=dg.DataVersion(data_version(report)), check_results=results

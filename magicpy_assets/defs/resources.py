@@ -3,10 +3,12 @@
 What belongs here: fields, their help, and how they override `magicpy.toml`. What they mean is in `core.settings`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from magicpy_assets.core.settings import Settings, load_settings
 from magicpy_assets.pipeline.session import Session, open_session
@@ -48,6 +50,7 @@ class Magic(dg.ConfigurableResource):
     data_server: dg.ResourceDependency[DataServerResource]
     mars: dg.ResourceDependency[MarsResource]
     compute: dg.ResourceDependency[ComputeResource]
+    _session: Session | None = PrivateAttr(default=None)
 
     def settings(self) -> Settings:
         """Return the settings in force: file and environment, then what was set on the page."""
@@ -59,9 +62,21 @@ class Magic(dg.ConfigurableResource):
         }
         return load_settings(**{key: value for key, value in wanted.items() if value})
 
-    def session(self) -> Session:
-        """Open a session; the caller closes it."""
-        return open_session(self.settings())
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Give the session of this execution: opened when first asked for, closed when the execution ends.
+
+        The steps of a run share it, with its workers and its connection to the data server.
+        """
+        if self._session is None:
+            self._session = open_session(self.settings())
+        yield self._session
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """Stop workers and servers; Dagster calls this however the execution ends."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
 
 
 def _given(resource: dg.ConfigurableResource) -> dict[str, Any]:

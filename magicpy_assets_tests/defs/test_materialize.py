@@ -20,7 +20,7 @@ def built(environment, tmp_path_factory):
 def materialise(built, instance, partition):
     assets = [asset for asset in built.assets if isinstance(asset, dg.AssetsDefinition)]
     catalogue = [asset for asset in assets if asset.key.to_user_string() == "run_catalogue"]
-    partitioned = [asset for asset in assets if asset.key.to_user_string() != "run_catalogue"]
+    partitioned = [asset for asset in assets if isinstance(asset.partitions_def, dg.MultiPartitionsDefinition)]
     first = dg.materialize(catalogue, resources=built.resources, instance=instance)
     second = dg.materialize(partitioned, resources=built.resources, instance=instance, partition_key=partition)
     assert first.success
@@ -46,7 +46,7 @@ def test_seven_levels_of_a_cell_then_nothing(built):
         assert "data:image/png;base64" in spectra["sed"].value
         assert len(spectra["sed"].value) < 70_000
         checks = result.get_asset_check_evaluations()
-        assert len(checks) == 14
+        assert len(checks) == 16
         assert all(check.passed for check in checks)
 
         versions = data_versions(result)

@@ -14,7 +14,6 @@ Calibrated events (`_Y_`): charge in photo-electrons and arrival time of every p
 subrun, as the data server holds them. Each is downloaded once, checked, and its pedestal level is measured: that level,
 not the estimate of the run catalogue, decides the moon level of the run and with it the cleaning.
 """
-CATALOGUE = ("run_catalogue",)
 
 
 def runs_are_complete(session: Session, report: Report) -> dg.AssetCheckResult:
@@ -36,6 +35,7 @@ def runs_are_complete(session: Session, report: Report) -> dg.AssetCheckResult:
 
 def _level(group: str, planned: Planner, deps: Sequence[Sequence[str]] = ()) -> Level:
     return Level(
+        home=__file__,
         key=(group, "calibrated"),
         group=group,
         description=DESCRIPTION,
@@ -48,12 +48,12 @@ def _level(group: str, planned: Planner, deps: Sequence[Sequence[str]] = ()) -> 
 
 def of(source: str) -> Level:
     """Return the asset of a source."""
-    return _level(source, of_source(source, "calibrated"), (CATALOGUE,))
+    return _level(source, of_source(source, "calibrated"), ((source, "archive"),))
 
 
 def of_off_data() -> Level:
     """Return the asset of the OFF data."""
-    return _level("off", of_off("calibrated"), (CATALOGUE,))
+    return _level("off", of_off("calibrated"), (("off", "archive"),))
 
 
 def of_monte_carlo() -> Level:

@@ -35,6 +35,7 @@ def live_time_closes(session: Session, report: Report) -> dg.AssetCheckResult:
 def of(source: str) -> Level:
     """Return the asset of a source."""
     return Level(
+        home=__file__,
         key=(source, "dl3"),
         group=source,
         description=DESCRIPTION,

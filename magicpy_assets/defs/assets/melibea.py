@@ -35,6 +35,7 @@ def events_are_reconstructed(session: Session, report: Report) -> dg.AssetCheckR
 
 def _level(group: str, planned: Planner) -> Level:
     return Level(
+        home=__file__,
         key=(group, "melibea"),
         group=group,
         description=DESCRIPTION,

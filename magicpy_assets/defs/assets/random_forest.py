@@ -51,6 +51,7 @@ def _quality(session: Session, cell: Cell, report: Report) -> dict[str, Any]:
 def shared() -> Level:
     """Return the asset."""
     return Level(
+        home=__file__,
         key=("random_forest",),
         group="shared",
         description=DESCRIPTION,

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from magicpy_assets.core.cell import Cell
-from magicpy_assets.defs.figures import inline
+from magicpy_assets.defs.assets.results import light_curve_of, spectrum_of, theta2_of
 from magicpy_assets.defs.level import Level, made, of_source
 from magicpy_assets.mars.programs import Spectra
 from magicpy_assets.pipeline.report import Report
@@ -33,35 +33,17 @@ def fit_converged(session: Session, report: Report) -> dg.AssetCheckResult:
 
 
 def _figures(session: Session, cell: Cell, report: Report) -> dict[str, Any]:
-    from magicpy_assets.plots import figures
-    from magicpy_assets.science.counts import Theta2Result
-    from magicpy_assets.science.light_curve import LightCurveResult
-    from magicpy_assets.science.spectrum import SpectrumResult
-
     files = made(report)
     if not files:
         return {}
     folder = files[0].parent
-
-    spectrum, theta2 = SpectrumResult.load(folder), Theta2Result.load(folder)
-    curve = LightCurveResult.load(folder)
-    drawn = {
-        "theta2": figures.theta2_figure(theta2),
-        "sed": figures.sed_figure(spectrum),
-        "light_curve": figures.light_curve_figure(curve),
-    }
-    metadata: dict[str, Any] = {"significance": theta2.significance, "excess": theta2.excess, "n_on": theta2.n_on}
-    for name, figure in drawn.items():
-        path = folder / f"{name}.png"
-        figure.savefig(path, dpi=130)
-        metadata[name] = inline(figure)
-        metadata[f"{name}_file"] = dg.MetadataValue.path(str(path))
-    return metadata
+    return theta2_of(folder) | spectrum_of(folder) | light_curve_of(folder)
 
 
 def of(source: str) -> Level:
     """Return the asset of a source."""
     return Level(
+        home=__file__,
         key=(source, "spectra"),
         group=source,
         description=DESCRIPTION,

@@ -20,6 +20,7 @@ def images_are_left(session: Session, report: Report) -> dg.AssetCheckResult:
 
 def _level(group: str, planned: Planner) -> Level:
     return Level(
+        home=__file__,
         key=(group, "star"),
         group=group,
         description=DESCRIPTION,

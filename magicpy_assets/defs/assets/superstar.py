@@ -30,6 +30,7 @@ def axes_cross(session: Session, report: Report) -> dg.AssetCheckResult:
 
 def _level(group: str, planned: Planner) -> Level:
     return Level(
+        home=__file__,
         key=(group, "superstar"),
         group=group,
         description=DESCRIPTION,

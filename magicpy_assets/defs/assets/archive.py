@@ -1,0 +1,36 @@
+"""What the data server holds of each cell: observed, not made. Its versions say which cells have gained runs."""
+
+import dagster as dg
+
+from magicpy_assets.defs.level import code_reference
+from magicpy_assets.defs.resources import Magic
+from magicpy_assets.pipeline.runs import cell_versions, known_runs
+
+DESCRIPTION = """
+The runs of {what} that the data server knows of, cell by cell. Observing it asks for new run reports; a cell whose runs
+have changed gets a new data version, and only what is made from that cell is marked as out of date.
+"""
+OFF = "off"
+
+
+def of(source: str, partitions: dg.PartitionsDefinition) -> dg.SourceAsset:
+    """Return the observable asset of a source, or of the OFF data."""
+    what = "fields without a signal" if source == OFF else source
+
+    @dg.observable_source_asset(
+        key=[source, "archive"],
+        group_name=source,
+        description=DESCRIPTION.format(what=what),
+        partitions_def=partitions,
+        metadata=code_reference(__file__),
+        tags={"level": "archive"},
+    )
+    def archive(magic: Magic) -> dg.DataVersionsByPartition:
+        with magic.session() as session:
+            session.catalogue.refresh()
+            versions = cell_versions(known_runs(session), None if source == OFF else source)
+        return dg.DataVersionsByPartition(
+            {cell.key: version for cell, version in versions.items() if partitions.has_partition_key(cell.key)}
+        )
+
+    return archive

@@ -1,0 +1,88 @@
+"""Results one by one, for people who want to see one thing: θ² and light curve of a cell.
+
+They are products of the `spectra` program; these assets draw them, and make nothing that is there.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from magicpy_assets.core.cell import Cell
+from magicpy_assets.defs.figures import show
+from magicpy_assets.defs.level import Extra, Level, made, of_source
+from magicpy_assets.mars.programs import Spectra
+from magicpy_assets.pipeline.report import Report
+from magicpy_assets.pipeline.session import Session
+
+THETA2 = """
+Events against the squared angle to the source, with the off regions and the significance of Li & Ma: is there a source?
+"""
+LIGHT_CURVE = """
+The flux of every run above a common energy, with upper limits where nothing is seen: does the source vary?
+"""
+
+
+def result_was_made(session: Session, report: Report) -> dg.AssetCheckResult:
+    """The result of the cell is there."""
+    files = made(report)
+    return dg.AssetCheckResult(check_name="result_was_made", passed=bool(files), metadata={"files": len(files)})
+
+
+def _drawn(draw: Callable[[Path], dict[str, Any]]) -> Extra:
+    def extra(session: Session, cell: Cell, report: Report) -> dict[str, Any]:
+        files = made(report)
+        return draw(files[0].parent) if files else {}
+
+    return extra
+
+
+def theta2_of(folder: Path) -> dict[str, Any]:
+    """Return what the page shows of the θ² distribution in a folder of results."""
+    from magicpy_assets.plots.figures import theta2_figure
+    from magicpy_assets.science.counts import Theta2Result
+
+    result = Theta2Result.load(folder)
+    numbers = {"significance": result.significance, "excess": result.excess, "n_on": result.n_on, "n_off": result.n_off}
+    return numbers | show(theta2_figure(result), folder, "theta2")
+
+
+def light_curve_of(folder: Path) -> dict[str, Any]:
+    """Return what the page shows of the light curve in a folder of results."""
+    from magicpy_assets.plots.figures import light_curve_figure
+    from magicpy_assets.science.light_curve import LightCurveResult
+
+    return show(light_curve_figure(LightCurveResult.load(folder)), folder, "light_curve")
+
+
+def spectrum_of(folder: Path) -> dict[str, Any]:
+    """Return what the page shows of the spectrum in a folder of results."""
+    from magicpy_assets.plots.figures import sed_figure
+    from magicpy_assets.science.spectrum import SpectrumResult
+
+    result = SpectrumResult.load(folder)
+    fitted = {f"{row['name']}": float(row["value"]) for row in result.parameters}
+    return fitted | show(sed_figure(result), folder, "sed")
+
+
+def of(source: str) -> list[Level]:
+    """Return the assets of a source."""
+    return [
+        Level(
+            home=__file__,
+            key=(source, name),
+            group=source,
+            description=description,
+            planned=of_source(source, "spectra"),
+            deps=((source, "spectra"),),
+            checks=(result_was_made,),
+            kinds=frozenset({"gammapy", "matplotlib"}),
+            results_version=Spectra.results_version,
+            extra=_drawn(draw),
+        )
+        for name, description, draw in (
+            ("theta2", THETA2, theta2_of),
+            ("light_curve", LIGHT_CURVE, light_curve_of),
+        )
+    ]

@@ -28,7 +28,7 @@ UV-pass filter, which keeps most of the moonlight away (about 0.25, from memory)
 L1_RATE_HZ = 12_000.0
 """First-level rate of one telescope, mostly accidentals of night-sky light: a typical value, nothing simulates it."""
 
-L3_RATE_HZ = {"za05to35": 43.3, "za35to50": 42.3, "za50to62": 32.4, "za62to70": 25.0}
+L3_RATE_HZ = {"za05to35": 43.3, "za35to50": 42.3, "za50to62": 32.2, "za62to70": 17.1}
 """Rate of showers above the size threshold of the event library, by zenith range, within a few per cent in each of its
 windows; central control reads a meter, the files hold what was recorded."""
 

@@ -22,9 +22,10 @@ from magicpy_assets.observatory.programme import programme
 from magicpy_assets.observatory.reports import run_table
 from magicpy_assets.observatory.server import Server
 from magicpy_assets.store.layout import Layout
+from magicpy_assets_tests.conftest import FIRST_NIGHTS
 
 SEED, RUN_S = 316, 20.0
-PLANS = programme(SEED, duration_s=RUN_S)
+PLANS = programme(SEED, nights=FIRST_NIGHTS, duration_s=RUN_S)
 NIGHTS = sorted({plan.date for plan in PLANS})
 
 

@@ -7,15 +7,16 @@ from datetime import date
 import numpy as np
 import pytest
 import requests
+import uproot
 
 from magicpy_assets.archive.http import HttpArchive
 from magicpy_assets.core import moons
 from magicpy_assets.core.datalevels import Calibrated
 from magicpy_assets.core.errors import ConfigError, InputError, UnknownNameError
 from magicpy_assets.core.runs import is_stereo, night_folder, parse_name
-from magicpy_assets.formats.calibrated import STEREO, CalibratedFile, pedestal_level
+from magicpy_assets.formats.calibrated import PEDESTAL, STEREO, CalibratedFile, pedestal_level
 from magicpy_assets.formats.runreport import parse_run_report
-from magicpy_assets.observatory import troubles, truth
+from magicpy_assets.observatory import sky, troubles, truth
 from magicpy_assets.observatory.programme import programme
 from magicpy_assets.observatory.server import serve
 from magicpy_assets.observatory.troubles import KINDS, Planted, Trouble
@@ -24,7 +25,8 @@ SEED = 316
 DURATION_S = 3.0
 NIGHT = date(2020, 11, 14)
 MOONLIT = date(2020, 11, 23)
-NIGHTS = (NIGHT, MOONLIT, date(2021, 1, 9), date(2021, 1, 11))
+CLOUDY = date(2021, 1, 8)
+NIGHTS = (NIGHT, MOONLIT, CLOUDY, date(2021, 1, 9), date(2021, 1, 11))
 FIRST = 6
 """The first of that night's runs of the Crab Nebula between 23 and 35 deg."""
 TAPE_S = 0.7
@@ -91,7 +93,7 @@ def fetched(server, tmp_path_factory):
     """Files of runs by run number, telescope and subrun, as the archive's client got them."""
     folder, found = tmp_path_factory.mktemp("fetched"), {}
     client = HttpArchive(server.url, user=server.user, password=server.password)
-    for plan in (run_of(FIRST), run_of(FIRST + 1), run_of(3, MOONLIT), *mono_and_sum_trigger()):
+    for plan in (run_of(FIRST), run_of(FIRST + 1), run_of(3, MOONLIT), run_of(1, CLOUDY), *mono_and_sum_trigger()):
         wanted = [remote for remote in files_of(client, plan) if remote.state == "online"]
         for item in fetch(client, wanted, folder):
             assert item.status == "fetched", item.message
@@ -237,6 +239,21 @@ def test_runs_of_m1_alone_and_of_the_sum_trigger_are_told_by_their_files(fetched
     with CalibratedFile(fetched[sumt, 2, 1]) as file:
         assert file.trigger_table == "L3T_SUMSUM_100_SYNC"
         assert STEREO in next(file.chunks()).event["trigger"]
+
+
+def test_clouds_are_seen_by_the_lidar_and_make_showers_dim(fetched):
+    sizes = {}
+    for plan in (run_of(FIRST + 1), run_of(1, CLOUDY)):
+        with CalibratedFile(fetched[plan.run, 2, 1]) as file:
+            chunk = next(file.chunks())
+            sizes[plan.date] = np.median(chunk.charge_phe[chunk.event["trigger"] == STEREO].sum(axis=1))
+            empty = np.median(chunk.charge_phe[chunk.event["trigger"] == PEDESTAL].sum(axis=1))
+        sizes[plan.date] -= empty
+        with uproot.open(fetched[plan.run, 2, 1]) as file:
+            measured = file["Laser"]["MReportLaser.fTransmission9km"].array(library="np")
+            assert measured == pytest.approx(sky.conditions(plan.date).transmission_9km, rel=1e-5)
+    assert sky.conditions(CLOUDY).transmission_9km < 0.6
+    assert 0.3 < sizes[CLOUDY] / sizes[NIGHT] < 0.9
 
 
 # The table and the truth

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicpy_assets.core import datalevels
-from magicpy_assets.pipeline.runs import moved_runs
 from magicpy_assets.plots import figures
 
 if TYPE_CHECKING:
@@ -19,16 +18,15 @@ def run_fast(source: Source, *, say: Any = print) -> dict[str, Any]:
     say(f"Performing fast analysis for {source.name}")
     say("Current data distribution")
     say(str(source.hours() if source.is_filtered else source.search()))
-    before = source.runs.copy()
     report = source.get_data()
     say(f"Downloading data at level Calibrated to {source.session.layout.root / source.name}")
     say(str(report))
     say(f"Checking cleaning and moon levels for {source.name}")
-    moved = moved_runs(before, source.runs)
-    for row in moved.itertuples():
-        say(f"  run {row.run}: {row.cell_before} -> {row.cell_after} (NSB {row.nsb_before:.1f} -> {row.nsb_after:.1f})")
+    check = source.moon_check()
+    for line in check.lines():
+        say(line)
     say("Data distribution after checking moon levels")
-    say(str(source.hours()))
+    say(str(check.after))
     say("star, superstar, random forests, melibea, DL3, spectra: what is missing or out of date")
     report = source.make(datalevels.Spectra)
     say(str(report))

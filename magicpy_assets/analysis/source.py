@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from magicpy_assets.analysis.fast import run_fast
+from magicpy_assets.analysis.moonlight import MoonCheck
+from magicpy_assets.analysis.random_forests import find_forests
 from magicpy_assets.core import datalevels, sources
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.datalevels import DataLevel
@@ -73,6 +75,8 @@ class Source:
         self._owns_session = session is None
         self._selection: Selection | None = None
         self.report = Report()
+        self.forests: dict[Cell, Cell] = {}
+        """Cells that use the forests of another one, because `apply_rfs` was asked to."""
 
     def close(self) -> None:
         """Stop workers and servers that this source has started."""
@@ -169,7 +173,8 @@ class Source:
 
     def plan(self, up_to: str = "spectra") -> Plan:
         """Return what would be done to bring the selected runs up to a level, and why."""
-        return plan(self.session, self.name, self.cells, up_to, runs=self._in_period()["run"].tolist())
+        wanted = self._in_period()["run"].tolist()
+        return plan(self.session, self.name, None, up_to, runs=wanted, forests=self.forests)
 
     def make(self, level: DataLevel, *, force: bool = False) -> Report:
         """Bring the selected runs up to a level: what is missing or out of date, and what that needs."""
@@ -177,10 +182,17 @@ class Source:
             self.search()
         wanted = self._in_period()["run"].tolist()
         with bars(quiet=self.quiet):
-            report = process(self.session, self.name, self.cells, level.key, runs=wanted, force=force)
+            report = process(self.session, self.name, None, level.key, runs=wanted, force=force, forests=self.forests)
         self._refresh_levels()
         self.report = report
         return report
+
+    def moon_check(self) -> MoonCheck:
+        """Compare measured pedestals with the catalogue's estimates: hours before and after, runs that change cell."""
+        self._refresh_levels()
+        mine = self._all_runs()
+        selected = mine[mine["run"].isin(self._in_period()["run"])].reset_index(drop=True)
+        return MoonCheck(selected, self.period.name if self.period else None)
 
     def _refresh_levels(self) -> None:
         """Take over measured moon levels, keeping the selected runs."""
@@ -220,10 +232,28 @@ class Source:
         self._set_parallel(parallel)
         return self.make(datalevels.SuperStar)
 
-    def apply_rfs(self, *, parallel: bool = True) -> Report:
-        """Apply the forests of each cell, trained first where they are missing."""
+    def apply_rfs(self, *, parallel: bool = True, fallback: str | None = None, say: Any = None) -> Report:
+        """Find the forests of each cell, say which are missing and how to train them, and run melibea with the others.
+
+        Parameters
+        ----------
+        fallback
+            `nearest`: cells without forests use those of the nearest cell; what is made then says so in its record.
+        say
+            Takes each line of text; by default `print`, or nothing if quiet.
+        """
         self._set_parallel(parallel)
-        return self.make(datalevels.Melibea)
+        found = find_forests(self.session, self.cells, fallback)
+        self.forests = found.instead
+        tell = say or (print if not self.quiet else lambda line: None)
+        for line in found.lines(self.name):
+            tell(line)
+        wanted = self._in_period()["run"].tolist()
+        with bars(quiet=self.quiet):
+            self.report = process(
+                self.session, self.name, found.usable, datalevels.Melibea.key, runs=wanted, forests=self.forests
+            )
+        return self.report
 
     def dl3(self, *, force: bool = False) -> Report:
         """Make DL3 files."""

@@ -7,7 +7,7 @@ import shutil
 import socket
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -45,16 +45,18 @@ def process(
     runs: Sequence[int] | None = None,
     force: bool = False,
     forests: Mapping[Cell, Cell] | None = None,
+    only: Callable[[Task], bool] = lambda task: True,
 ) -> Report:
     """Bring a source's cells up to a level: download, check the moon level of every run, then do what is missing.
 
     Parameters are those of `pipeline.plan.plan`. Runs whose measured pedestals belong to another moon level are
     planned again in the cell they really belong to, if that is among `cells`; without `cells` they always are.
+    `only` chooses among the tasks.
     """
     cells = None if cells is None else list(cells)
 
     def planned() -> Plan:
-        return plan(session, source, cells, up_to, runs=runs, force=force, forests=forests)
+        return plan(session, source, cells, up_to, runs=runs, force=force, forests=forests).where(only)
 
     report, current, got = Report(), planned(), set[Path]()
     # What is measured may move runs, and so call for other files: OFF data of another night, for example.

@@ -11,9 +11,11 @@ from typing import Any
 import dagster as dg
 
 from magicpy_assets.core.cell import Cell
+from magicpy_assets.core.errors import MagicpyError
 from magicpy_assets.defs.partitions import cell_of
 from magicpy_assets.defs.resources import Magic
 from magicpy_assets.pipeline.plan import Plan, plan
+from magicpy_assets.pipeline.quality import Verdict
 from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.run import run
 from magicpy_assets.pipeline.session import Session
@@ -21,6 +23,7 @@ from magicpy_assets.pipeline.tasks import Task
 from magicpy_assets.store.records import Record, fingerprint, read_record
 
 Check = Callable[[Session, Report], dg.AssetCheckResult]
+Question = Callable[[Session, Report], Verdict]
 Extra = Callable[[Session, Cell, Report], dict[str, Any]]
 Planner = Callable[[Session, Cell], Plan]
 
@@ -43,8 +46,18 @@ def no_data(cell: Cell) -> str:
     return f"no data: the catalogue holds no run in {cell.text}"
 
 
-def _as_warning(result: dg.AssetCheckResult) -> dg.AssetCheckResult:
-    return result._replace(severity=dg.AssetCheckSeverity.WARN)
+def _asked(question: Question, session: Session, report: Report) -> dg.AssetCheckResult:
+    """Ask a question; a file that cannot be read answers it with no."""
+    try:
+        verdict = question(session, report)
+    except MagicpyError as error:
+        verdict = Verdict(False, {"reason": error.message})
+    return dg.AssetCheckResult(
+        check_name=question.__name__,
+        passed=verdict.passed,
+        metadata=verdict.numbers,
+        severity=dg.AssetCheckSeverity.WARN,
+    )
 
 
 @dataclass(frozen=True)
@@ -65,7 +78,7 @@ class Level:
         Keys of the assets it is made from, same cell.
     checks, watches
         Functions of session and report; each is an asset check under its own name, described by its docstring. What is
-        made from this level waits for `checks` to pass; `watches` only warn.
+        made from this level waits for `checks` to pass; `watches`, questions of `pipeline.quality`, only warn.
     home
         File in which the level is described, for the page's link to the code.
     kinds
@@ -82,7 +95,7 @@ class Level:
     planned: Planner
     deps: Sequence[Sequence[str]] = ()
     checks: Sequence[Check] = ()
-    watches: Sequence[Check] = ()
+    watches: Sequence[Question] = ()
     home: str = ""
     kinds: frozenset[str] = frozenset()
     results_version: int = 1
@@ -138,7 +151,7 @@ class Level:
             metadata = describe(report)
             if len(report):
                 results = [check(session, report) for check in self.checks]
-                results += [_as_warning(check(session, report)) for check in self.watches]
+                results += [_asked(question, session, report) for question in self.watches]
                 metadata |= self.extra(session, cell, report) if self.extra else {}
             else:
                 metadata["empty"] = no_data(cell)

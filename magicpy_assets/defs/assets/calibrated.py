@@ -6,6 +6,7 @@ import dagster as dg
 
 from magicpy_assets.core.runs import parse_name
 from magicpy_assets.defs.level import Level, Planner, of_mc, of_off, of_source
+from magicpy_assets.pipeline import quality
 from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.session import Session
 
@@ -42,6 +43,10 @@ def _level(group: str, planned: Planner, deps: Sequence[Sequence[str]] = ()) -> 
         planned=planned,
         deps=deps,
         checks=(runs_are_complete,),
+        watches=(
+            quality.files_are_readable,
+            quality.pedestals_fit_the_catalogue,
+        ),
         kinds=frozenset({"root"}),
     )
 

@@ -5,6 +5,7 @@ import dagster as dg
 from magicpy_assets.defs.level import Level, made, of_source
 from magicpy_assets.formats.dl3 import open_observations
 from magicpy_assets.mars.programs import Dl3
+from magicpy_assets.pipeline import quality
 from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.session import Session
 
@@ -42,6 +43,7 @@ def of(source: str) -> Level:
         planned=of_source(source, "dl3"),
         deps=((source, "melibea"), ("mc", "melibea")),
         checks=(live_time_closes,),
+        watches=(quality.exposure_closes,),
         kinds=frozenset({"fits", "python"}),
         results_version=Dl3.results_version,
     )

@@ -8,6 +8,7 @@ from magicpy_assets.core.cell import Cell
 from magicpy_assets.defs.assets.results import light_curve_of, spectrum_of, theta2_of
 from magicpy_assets.defs.level import Level, made, of_source
 from magicpy_assets.mars.programs import Spectra
+from magicpy_assets.pipeline import quality
 from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.session import Session
 
@@ -50,6 +51,7 @@ def of(source: str) -> Level:
         planned=of_source(source, "spectra"),
         deps=((source, "dl3"),),
         checks=(fit_converged,),
+        watches=(quality.crab_is_the_crab,),
         kinds=frozenset({"python", "matplotlib"}),
         results_version=Spectra.results_version,
         extra=_figures,

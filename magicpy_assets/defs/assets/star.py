@@ -4,6 +4,7 @@ import dagster as dg
 
 from magicpy_assets.defs.level import Level, Planner, of_mc, of_off, of_source, something_was_made
 from magicpy_assets.mars.programs import Star
+from magicpy_assets.pipeline import quality
 from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.session import Session
 
@@ -27,6 +28,7 @@ def _level(group: str, planned: Planner) -> Level:
         planned=planned,
         deps=((group, "calibrated"),),
         checks=(images_are_left,),
+        watches=(quality.telescopes_see_the_same,),
         kinds=frozenset({"root", "numba"}),
         results_version=Star.results_version,
     )

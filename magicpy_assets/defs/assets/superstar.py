@@ -7,6 +7,7 @@ import dagster as dg
 from magicpy_assets.defs.level import Level, Planner, made, of_mc, of_off, of_source
 from magicpy_assets.formats.superstar import read_events
 from magicpy_assets.mars.programs import SuperStar
+from magicpy_assets.pipeline import quality
 from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.session import Session
 
@@ -37,6 +38,10 @@ def _level(group: str, planned: Planner) -> Level:
         planned=planned,
         deps=((group, "star"),),
         checks=(axes_cross,),
+        watches=(
+            quality.telescopes_match,
+            quality.rates_agree,
+        ),
         kinds=frozenset({"root", "numpy"}),
         results_version=SuperStar.results_version,
     )

@@ -1,11 +1,17 @@
-"""The notebook's front: Source, Off, MC and the fast analysis."""
+"""The notebook's front: Source, Off, MC, training and the fast analysis."""
 
 from importlib import import_module
 from typing import Any
 
-_HOMES = {"Source": "source", "Off": "off", "MC": "off", "fast_analysis": "source"}
+_HOMES = {
+    "Source": "source",
+    "Off": "off",
+    "MC": "monte_carlo",
+    "fast_analysis": "source",
+    "train_random_forests": "random_forests",
+}
 
-__all__ = ["MC", "Off", "Source", "fast_analysis"]
+__all__ = ["MC", "Off", "Source", "fast_analysis", "train_random_forests"]
 
 
 def __getattr__(name: str) -> Any:

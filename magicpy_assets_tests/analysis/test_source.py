@@ -4,7 +4,6 @@ import pytest
 
 import magicpy_assets as mp
 from magicpy_assets.analysis.fast import run_fast, to_json
-from magicpy_assets.core.cell import Cell
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chain")]
 
@@ -74,26 +73,6 @@ def test_go_does_everything_and_says_so(crab):
     assert "All of this is simulated" in text
     assert all(path.is_file() and path.stat().st_size > 10_000 for path in results["plots"])
     assert '"significance"' in to_json(results)
-
-
-def test_off_data_and_monte_carlo_train_the_forests_of_their_cell(chain):
-    off = mp.analysis.Off(
-        period=mp.periods.ST0316,
-        zenith=mp.zeniths.za05to35,
-        moon_level=mp.moons.WeakMoon,
-        session=chain.session,
-        quiet=True,
-    )
-    table = off.search()
-    assert "CrabNebula" not in table.index
-    assert table.loc["Total", "runs"] == len(off.runs) == 2
-    mc = mp.analysis.MC(off_source=off)
-    assert mc.cell == Cell.parse("ST0316/za05to35/weak")
-    assert all(report.counts["failed"] == 0 for report in (*mc.get_data(), *mc.run_star(), *mc.run_superstar()))
-    quality = off.train(mc_data=mc)
-    assert 0.9 < quality["auc"] <= 1.0
-    assert quality["by_energy"]
-    assert mc.apply_rfs().counts["failed"] == 0
 
 
 def test_an_unknown_source_is_refused_with_those_that_were_observed(chain):

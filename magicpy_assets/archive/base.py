@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,7 +15,26 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ONLINE, TAPE, READING = "online", "tape", "reading"
-STATUSES = ("fetched", "cached", "waiting", "failed")
+STATUSES = ("fetched", "cached", "waiting", "offline", "failed")
+OFFLINE_HINT = "set archive.offline to false when the data server can be reached"
+
+
+class WaitingError(ArchiveError):
+    """A file is on tape, and is being read.
+
+    Attributes
+    ----------
+    until
+        When it is worth asking again (UTC).
+    """
+
+    def __init__(self, message: str, until: datetime | None = None) -> None:
+        super().__init__(message, permanent=False)
+        self.until = until
+
+
+class OfflineError(ArchiveError):
+    """A file is not here, and the data server is not to be asked."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +58,10 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class FetchItem:
-    """What became of one file: `fetched`, `cached` (was there), `waiting` (on tape) or `failed`."""
+    """What became of one file: `fetched`, `cached` (was there), `waiting` (on tape), `offline` or `failed`.
+
+    `until` says of a file on tape when it is worth asking again (UTC).
+    """
 
     remote: RemoteFile
     target: Path
@@ -46,6 +69,21 @@ class FetchItem:
     size: int = 0
     seconds: float = 0.0
     message: str = ""
+    until: datetime | None = None
+
+    def raise_if_missing(self) -> None:
+        """Raise if the file could not be had.
+
+        Raises
+        ------
+        WaitingError, OfflineError, ArchiveError
+        """
+        if self.status == "waiting":
+            raise WaitingError(self.message, self.until)
+        if self.status == "offline":
+            raise OfflineError(self.message, hint=OFFLINE_HINT, permanent=False)
+        if self.status == "failed":
+            raise ArchiveError(self.message, permanent=False)
 
 
 @dataclass
@@ -73,7 +111,7 @@ class FetchReport:
         ArchiveError
             Naming the first of them.
         """
-        bad = [item for item in self.items if item.status in ("failed", "waiting")]
+        bad = [item for item in self.items if item.status in ("failed", "waiting", "offline")]
         if bad:
             more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
             raise ArchiveError(f"{bad[0].remote.name}{more}: {bad[0].message}", permanent=False)
@@ -86,7 +124,24 @@ class FetchReport:
 
 
 class Archive(Protocol):
-    """A data server."""
+    """A data server, or a folder like one.
+
+    Attributes
+    ----------
+    offline
+        Answer from what was listed last, and fetch nothing.
+    as_of
+        Offline: time of the oldest listing that has been used (UTC); None otherwise.
+    copies
+        Whether what is fetched takes up space here.
+    """
+
+    offline: bool
+    as_of: datetime | None
+    copies: bool
+
+    def offers(self, level: DataLevel) -> bool:
+        """Tell whether there is anything of a level at all."""
 
     def sources(self, level: DataLevel) -> list[str]:
         """Return the sources that have files of a level."""
@@ -106,8 +161,20 @@ class Archive(Protocol):
     def fetch(self, wanted: Iterable[tuple[RemoteFile, Path]]) -> FetchReport:
         """Get files into places."""
 
+    def fetch_one(self, remote: RemoteFile, target: Path) -> FetchItem:
+        """Get one file into its place."""
+
     def read_text(self, remote: RemoteFile) -> str:
         """Return the content of a small text file."""
 
     def close(self) -> None:
         """Stop what is being fetched."""
+
+
+def age_text(as_of: datetime | None) -> str:
+    """Return how old a listing is, for people; nothing if it is not an old one."""
+    if as_of is None:
+        return ""
+    hours = (datetime.now(UTC) - as_of).total_seconds() / 3600.0
+    age = f"{hours / 24:.1f} days" if hours >= 48 else f"{hours:.1f} hours"
+    return f"offline: listings of the data server are as of {as_of:%Y-%m-%d %H:%M} UTC, {age} ago"

@@ -40,6 +40,20 @@ class RangeError(ArchiveError):
     """The data server has nothing of the part of a file that was asked for."""
 
 
+class BusyError(ArchiveError):
+    """The data server asks us to come again later.
+
+    Attributes
+    ----------
+    after_s
+        In how many seconds, if it says so.
+    """
+
+    def __init__(self, message: str, after_s: float | None = None) -> None:
+        super().__init__(message, permanent=False)
+        self.after_s = after_s
+
+
 class BoundedRetry(Retry):
     """Retries that do not wait for ever because a server says so."""
 
@@ -157,9 +171,10 @@ class Connection:
             raise NotOnServerError(f"the data server has no {path}")
         if code == requests.codes.requested_range_not_satisfiable:
             raise RangeError(f"the data server has another size of {path} than it said", permanent=False)
+        if code in (requests.codes.accepted, requests.codes.service_unavailable):  # accepted: it will be there later
+            raise BusyError(f"the data server answers {code} for {path}", _after_s(answer))
         if code not in (requests.codes.ok, requests.codes.partial_content):
-            lasting = code < 500 and code != requests.codes.accepted  # accepted: it will be there later
-            raise ArchiveError(f"the data server answers {code} for {path}", permanent=lasting)
+            raise ArchiveError(f"the data server answers {code} for {path}", permanent=code < 500)
 
     def _session(self, *, patient: bool) -> requests.Session:
         """Return a session of this thread: one that tries again what can pass, or one that does not."""
@@ -180,3 +195,9 @@ class Connection:
                 found.mount(scheme, HTTPAdapter(max_retries=retry))
             setattr(self._local, name, found)
         return found
+
+
+def _after_s(answer: requests.Response) -> float | None:
+    """Return in how many seconds the server wants to be asked again, if it says so in a form that makes sense."""
+    text = answer.headers.get("Retry-After", "").strip()
+    return float(text) if text.isascii() and text.isdecimal() and len(text) < 8 else None

@@ -9,18 +9,24 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from magicpy_assets.archive.base import ONLINE, FetchItem, FetchReport, RemoteFile
-from magicpy_assets.archive.connection import Connection, NotOnServerError, RangeError
+from magicpy_assets.archive.base import (
+    OFFLINE_HINT,
+    ONLINE,
+    FetchItem,
+    FetchReport,
+    OfflineError,
+    RemoteFile,
+    age_text,
+)
+from magicpy_assets.archive.connection import BusyError, Connection, NotOnServerError, RangeError
 from magicpy_assets.archive.listing import parse_listing
 from magicpy_assets.archive.transfer import Transfer, check_space
-from magicpy_assets.core import datalevels
-from magicpy_assets.core.datalevels import DataLevel
-from magicpy_assets.core.errors import AccessDeniedError, ArchiveError, InputError, unknown
+from magicpy_assets.archive.tree import ArchiveTree, Content
+from magicpy_assets.core.errors import AccessDeniedError, ArchiveError, unknown
 from magicpy_assets.core.progress import announce
-from magicpy_assets.core.runs import parse_name
 from magicpy_assets.store.records import pending
 
 logger = logging.getLogger(__name__)
@@ -28,11 +34,11 @@ logger = logging.getLogger(__name__)
 TAPE_PATIENCE_S = 5.0
 """A file that is not sent within this time is still on tape."""
 
-Content = tuple[list[RemoteFile], list[str]]
-"""Files and names of folders of a folder."""
+AGAIN_S = 60.0
+"""When to ask again for a file on tape if the server does not say."""
 
 
-class HttpArchive:
+class HttpArchive(ArchiveTree):
     """A data server with HTML listings, basic authentication and ranges.
 
     Parameters
@@ -61,6 +67,8 @@ class HttpArchive:
         If the address has a password in it: addresses are shown and logged.
     """
 
+    copies = True
+
     def __init__(
         self,
         url: str,
@@ -72,13 +80,12 @@ class HttpArchive:
         listings: Path | None = None,
         tape_patience_s: float = TAPE_PATIENCE_S,
     ) -> None:
+        super().__init__(concurrency)
         self.offline = offline
-        self.concurrency = concurrency
         self.as_of: datetime | None = None
         self._connection = Connection(url, user, password)
         self._listings = listings
         self._tape_patience_s = tape_patience_s
-        self._versions: dict[str, str] = {}
         self._closed = threading.Event()
 
     def __repr__(self) -> str:
@@ -90,60 +97,6 @@ class HttpArchive:
         self._closed.set()
 
     # What there is
-
-    def sources(self, level: DataLevel) -> list[str]:
-        """Return the sources that have files of a level."""
-        return self._folders(self._data_folder(level))
-
-    def nights(self, level: DataLevel, source: str) -> list[str]:
-        """Return the night folders of a source."""
-        folder = self._data_folder(level)
-        known = self._folders(folder)
-        if source not in known:
-            raise unknown("source on the data server", source, known)
-        return self._folders(f"{folder}/{source}")
-
-    def files(self, level: DataLevel, source: str, night: str) -> list[RemoteFile]:
-        """Return the files of a source in a night; what else lies there is left out."""
-        return self._files_of(level, f"{self._data_folder(level)}/{source}/{night}")
-
-    def mc_files(self, period: str, zenith: str, use: str) -> list[RemoteFile]:
-        """Return the Monte Carlo of a period and zenith range; empty where the server has none."""
-        folder = f"/MC/Calibrated/{self._version('/MC/Calibrated')}"
-        for name in (period, zenith, use):
-            if name not in self._folders(folder):
-                return []
-            folder = f"{folder}/{name}"
-        return self._files_of(datalevels.Calibrated, folder)
-
-    def reports(self) -> list[RemoteFile]:
-        """Return the run reports of all nights."""
-        nights = [f"/CCdata/{night}" for night in self._folders("/CCdata")]
-        with ThreadPoolExecutor(self.concurrency) as pool:
-            listed = list(pool.map(self._list, nights))
-        return [remote for files, _ in listed for remote in files if remote.name.endswith(".run")]
-
-    def _files_of(self, level: DataLevel, folder: str) -> list[RemoteFile]:
-        found = self._list(folder)[0]
-        files = [remote for remote in found if _level_of(remote.name) == level]
-        if len(files) < len(found):
-            logger.info("%s also holds %d files that are no %s files", folder, len(found) - len(files), level.key)
-        return files
-
-    def _data_folder(self, level: DataLevel) -> str:
-        return f"/Data/{level.name}/{self._version(f'/Data/{level.name}')}"
-
-    def _version(self, folder: str) -> str:
-        """Return the newest processing version of a tree: the highest of v1, v2, ... when it was first asked for."""
-        if folder not in self._versions:
-            found = [name for name in self._folders(folder) if name[:1] == "v" and name[1:].isdecimal()]
-            if not found:
-                raise ArchiveError(f"the data server has no processing version in {folder}")
-            self._versions[folder] = max(found, key=lambda name: int(name[1:]))
-        return self._versions[folder]
-
-    def _folders(self, folder: str) -> list[str]:
-        return self._list(folder)[1]
 
     def _list(self, folder: str) -> Content:
         """Return files and folders of a folder, from the server, or offline from its last listing."""
@@ -199,12 +152,9 @@ class HttpArchive:
             files = [RemoteFile(**file) for file in content["files"]]
             folders, at = list(content["folders"]), datetime.fromisoformat(content["at"])
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise ArchiveError(
-                f"offline, and {folder} has never been listed", hint="set archive.offline to false once"
-            ) from error
+            raise ArchiveError(f"offline, and {folder} has never been listed", hint=OFFLINE_HINT) from error
         if self.as_of is None:
-            age = (datetime.now(UTC) - at).total_seconds() / 3600
-            logger.warning("offline: what %s has is as of %.1f hours ago", self._connection.url, age)
+            logger.warning("%s", age_text(at))
         self.as_of = min(at, self.as_of or at)
         return files, folders
 
@@ -213,7 +163,7 @@ class HttpArchive:
     def read_text(self, remote: RemoteFile) -> str:
         """Return the content of a small text file."""
         if self.offline:
-            raise ArchiveError(f"offline: {remote.name} cannot be read")
+            raise OfflineError(f"offline: {remote.name} cannot be read", hint=OFFLINE_HINT)
         return self._connection.text(remote.path)
 
     def fetch(self, wanted: Iterable[tuple[RemoteFile, Path]]) -> FetchReport:
@@ -244,21 +194,32 @@ class HttpArchive:
                 raise
         return FetchReport([items[n] for n in range(len(pairs))])
 
+    def fetch_one(self, remote: RemoteFile, target: Path) -> FetchItem:
+        """Get one file into its place.
+
+        Raises
+        ------
+        AccessDeniedError
+            If the server does not let us in.
+        """
+        return self._fetch_one(remote, target, threading.Event())
+
     def _fetch_one(self, remote: RemoteFile, target: Path, stop: threading.Event) -> FetchItem:
         started = time.monotonic()
 
-        def item(remote: RemoteFile, status: str, message: str = "") -> FetchItem:
+        def item(remote: RemoteFile, status: str, message: str = "", until: datetime | None = None) -> FetchItem:
             size = target.stat().st_size if status in ("fetched", "cached") else 0
-            return FetchItem(remote, target, status, size, time.monotonic() - started, message)
+            return FetchItem(remote, target, status, size, time.monotonic() - started, message, until)
 
         try:
             if self.offline or remote.state != ONLINE:
                 if target.is_file() and target.stat().st_size == remote.size:
                     return item(remote, "cached")
                 if self.offline:
-                    return item(remote, "failed", "offline")
-                if not self._is_readable(remote):
-                    return item(remote, "waiting", f"{remote.name} is on tape ({remote.state}); ask again later")
+                    return item(remote, "offline", "offline, and not in the store")
+                until = self._ready_at(remote)
+                if until is not None:
+                    return item(remote, "waiting", f"on tape ({remote.state}), ask again {_clock(until)}", until)
             transfer = Transfer(self._connection, target, lambda: stop.is_set() or self._closed.is_set())
             known, came = transfer.run(remote)
         except AccessDeniedError:
@@ -271,24 +232,25 @@ class HttpArchive:
             return item(remote, "failed", f"{type(error).__name__}: {error}")
         return item(known, "fetched" if came else "cached")
 
-    def _is_readable(self, remote: RemoteFile) -> bool:
-        """Ask for a file on tape, which makes the server read it; tell whether it can be had already."""
+    def _ready_at(self, remote: RemoteFile) -> datetime | None:
+        """Ask for a file on tape, which makes the server read it; return when to ask again, None if it is there."""
         try:
             first_byte = {"Range": "bytes=0-0"}
             self._connection.ask(
                 "GET", remote.path, headers=first_byte, stream=True, once_within_s=self._tape_patience_s
             ).close()
         except RangeError:
-            return True
+            return None
+        except BusyError as error:
+            return datetime.now(UTC) + timedelta(seconds=AGAIN_S if error.after_s is None else error.after_s)
         except ArchiveError as error:
             if error.permanent:
                 raise
-            return False
-        return True
-
-
-def _level_of(name: str) -> DataLevel | None:
-    try:
-        return parse_name(name).level
-    except InputError:
+            return datetime.now(UTC) + timedelta(seconds=AGAIN_S)
         return None
+
+
+def _clock(moment: datetime) -> str:
+    """Return when to ask again, for people: a minute or more is worth a time of day."""
+    near = moment - datetime.now(UTC) < timedelta(minutes=1)
+    return "in less than a minute" if near else f"after {moment:%H:%M} UTC"

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from rogue import PASSWORD, USER, Rogue, serve_rogue
 from urllib3 import HTTPResponse
 
-from magicpy_assets.archive.base import READING, TAPE, FetchReport, RemoteFile
+from magicpy_assets.archive.base import READING, TAPE, FetchReport, OfflineError, RemoteFile
 from magicpy_assets.archive.checksums import given_checksums
 from magicpy_assets.archive.connection import CHUNK, LONGEST_PAGE_BYTES, LONGEST_PAUSE_S, TRIES, BoundedRetry
 from magicpy_assets.archive.http import HttpArchive
@@ -547,7 +547,10 @@ def test_offline_fetches_nothing_but_knows_what_is_here(rogue, target):
     asked = len(rogue.asked)
     here, gone = RemoteFile(PATH, len(CONTENT)), RemoteFile("/b.root", 5)
     report = HttpArchive(rogue.url, offline=True).fetch([(here, target), (gone, target.with_name("b.root"))])
-    assert [item.status for item in report.items] == ["cached", "failed"]
+    assert [item.status for item in report.items] == ["cached", "offline"]
+    with pytest.raises(OfflineError, match="not in the store") as caught:
+        report.items[1].raise_if_missing()
+    assert "archive.offline" in caught.value.hint
     assert len(rogue.asked) == asked
 
 

@@ -1,11 +1,13 @@
 """Run cards: ROOT's TEnv text. Comments, order and repeated keys are kept; of repeated keys the first counts.
 
-Overrides are written before everything else, which is how MARS users change a stock card.
+Overrides are written before everything else, which is how MARS users change a stock card. `Include: a.rc b.rc` names
+further cards, looked for beside the one that names them, whose keys count after its own.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,9 @@ _YES = frozenset({"yes", "true", "on", "1", "y"})
 _NO = frozenset({"no", "false", "off", "0", "n"})
 _FOREIGN = "surrogateescape"
 """Bytes of other encodings, as in comments of old cards, are kept."""
+INCLUDE = "Include"
+_UNTOUCHED = (re.compile(r"- Resource (\S+) untouched"), re.compile(r"untouched: (\S+) of "))
+"""How programs name keys that nobody has read: those of MARS (`MEnv::PrintUntouched`, public library), and ours."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,28 @@ class Runcard:
             raise InputError(f"{self.where(key)}: {key} is {text!r}; it can be {', '.join(words)}")
         return text
 
+    def with_includes(self, _open: tuple[Path, ...] = ()) -> Runcard:
+        """Return a card that needs no other: the cards that it includes are written out after its own lines.
+
+        Raises
+        ------
+        MissingInputError
+            If one is not there.
+        InputError
+            If cards include each other in a circle.
+        """
+        here = Path(self.name)
+        names = self.values.get(INCLUDE, "").split()
+        if not names:
+            return self
+        if here in _open:
+            raise InputError(f"run cards include each other in a circle: {' -> '.join(map(str, (*_open, here)))}")
+        lines = [Line(f"# {line.text.strip()}") if line.key == INCLUDE else line for line in self.lines]
+        for name in names:
+            card = Runcard.read(here.parent / name).with_includes((*_open, here))
+            lines += [Line(f"# from {name}"), *card.lines]
+        return Runcard(lines, self.name)
+
     def override(self, values: Mapping[str, object]) -> Runcard:
         """Return a card in which some values come before everything else.
 
@@ -167,6 +194,12 @@ class Runcard:
 
     def __str__(self) -> str:
         return "\n".join(line.text for line in self.lines) + ("\n" if self.lines else "")
+
+
+def untouched_in(log: str) -> list[str]:
+    """Return the keys that a program says, in its log, it has not read."""
+    found = [match[1] for line in log.splitlines() for pattern in _UNTOUCHED if (match := pattern.search(line))]
+    return list(dict.fromkeys(found))
 
 
 def _line(raw: str) -> Line | None:

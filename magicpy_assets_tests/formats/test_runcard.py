@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magicpy_assets.core.errors import InputError, MissingInputError
-from magicpy_assets.formats.runcard import Runcard
+from magicpy_assets.formats.runcard import Runcard, untouched_in
 
 STOCK = """\
 # -------------------------------
@@ -164,3 +164,33 @@ def test_bytes_that_are_no_text_do_no_harm(tmp_path):
     path = tmp_path / "star.rc"
     path.write_bytes(b"# 10 \xb5s\nKey: 1\n")
     assert Runcard.read(path).get("Key") == "1"
+
+
+def test_included_cards_count_after_the_card_itself(tmp_path):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "main.rc").write_text("# main\nA: 1\nInclude: below/more.rc last.rc\n")
+    (tmp_path / "below" / "more.rc").write_text("A: 2\nB: 2\nInclude: deep.rc\n")
+    (tmp_path / "below" / "deep.rc").write_text("B: 3\nC: 3\n")
+    (tmp_path / "last.rc").write_text("C: 4\nD: 4\n")
+    whole = Runcard.read(tmp_path / "main.rc").with_includes()
+    assert whole.values == {"A": "1", "B": "2", "C": "3", "D": "4"}
+    assert "# Include: below/more.rc last.rc" in str(whole)
+    assert Runcard.parse(str(whole)).values == whole.values  # it can be copied anywhere
+
+
+def test_cards_that_include_each_other_and_missing_ones_are_refused(tmp_path):
+    (tmp_path / "a.rc").write_text("Include: b.rc\n")
+    with pytest.raises(MissingInputError, match=r"b\.rc"):
+        Runcard.read(tmp_path / "a.rc").with_includes()
+    (tmp_path / "b.rc").write_text("Include: a.rc\n")
+    with pytest.raises(InputError, match="circle"):
+        Runcard.read(tmp_path / "a.rc").with_includes()
+
+
+def test_keys_that_nobody_read_are_found_in_the_logs_of_mars_and_ours():
+    log = (
+        "12:00:01  - Resource flute.minZD untouched\n12:00:01  - Resource flute.minZD untouched\n"
+        "12:00:02 untouched: MJStar.Odd of a.rc was not read by star; did you mean MJStar.Old?\n2 resources have ...\n"
+    )
+    assert untouched_in(log) == ["flute.minZD", "MJStar.Odd"]
+    assert untouched_in("nothing untouched") == []

@@ -8,6 +8,7 @@ dark as the cell's or darker: noise can be added, not taken away. Without a file
 from __future__ import annotations
 
 import json
+import logging
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from magicpy_assets.pipeline.session import Session
+
+logger = logging.getLogger(__name__)
 
 FILE_NAME = "off_selection.toml"
 VERSION = 1
@@ -184,10 +187,18 @@ def first_hours(ordered: pd.DataFrame, hours: float) -> pd.DataFrame:
 
 
 def off_runs(session: Session, runs: pd.DataFrame, cell: Cell) -> pd.DataFrame:
-    """Return the OFF runs that a cell is trained with, from known runs: those selected, or the first that serve."""
+    """Return the OFF runs that a cell is trained with, from known runs: those selected, or the first that serve.
+
+    Selected runs that cannot serve, for example because measured pedestals have moved them to a brighter sky, are left
+    out with a warning.
+    """
     chosen = selected(session, cell)
     if chosen is None:
         forest = session.settings.forest
         return first_hours(candidates(runs, cell, forest.zenith_margin_deg), forest.off_hours)
     table = candidates(runs, cell, chosen.zenith_margin_deg)
-    return table[table["run"].isin([run for found in chosen.runs.values() for run in found])]
+    serving = set(table["run"])
+    for source, numbers in chosen.runs.items():
+        if gone := [str(run) for run in numbers if run not in serving]:
+            logger.warning("%s: %s %s cannot serve %s", FILE_NAME, source, ", ".join(gone), cell.text)
+    return table[table["run"].isin([run for numbers in chosen.runs.values() for run in numbers])]

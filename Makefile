@@ -9,7 +9,7 @@ WORKERS ?= 2
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test page lint benchmarks clean
+.PHONY: demo test page nights lint benchmarks clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/magicpy fast CrabNebula --period ST0316
@@ -21,6 +21,9 @@ test: $(VENV)/.installed-test
 page: $(VENV)/.installed
 	@mkdir -p $(DAGSTER_HOME) && cp dagster.yaml $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+
+nights: $(VENV)/.installed
+	$(BIN)/python examples/three_nights.py
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

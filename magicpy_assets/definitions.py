@@ -72,7 +72,7 @@ def build_defs(settings: Settings | None = None, **overrides: Any) -> dg.Definit
 
 
 def _assembled(chosen: Settings, overrides: dict[str, Any]) -> dg.Definitions:
-    condition = automation.condition_of(chosen.automation)
+    condition = automation.condition_of(chosen)
     everywhere = partitions.cells(list(chosen.periods))
     assets: list[Any] = [run_catalogue, archive.of(archive.OFF, everywhere)]
     assets += [level.asset(everywhere, condition) for level in shared_levels()]
@@ -90,7 +90,7 @@ def _assembled(chosen: Settings, overrides: dict[str, Any]) -> dg.Definitions:
         assets=assets,
         jobs=jobs,
         sensors=[
-            automation.new_nights(cells, keys, jobs, chosen.automation),
+            automation.new_nights(cells, keys, jobs, chosen),
             automation.combine_when_done(chosen.sources, jobs),
             automation.what_is_broken(),
         ],

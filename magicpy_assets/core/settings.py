@@ -28,7 +28,7 @@ NO_SETTINGS = frozenset(
         "MAGICPY_SCREENSHOTS",
     }
 )
-PATHS = (("store",), ("mars", "marssys"), ("mars", "rootsys"), ("observatory", "cache"))
+PATHS = (("store",), ("archive", "in_place"), ("mars", "marssys"), ("mars", "rootsys"), ("observatory", "cache"))
 LISTS = ("sources", "periods")
 KEYRING_SERVICE = "magicpy_assets"
 
@@ -49,6 +49,10 @@ class ArchiveSettings(_Section):
     concurrency: int = Field(default=4, ge=1, le=64, description="files fetched at the same time")
     start_from: Literal["calibrated", "superstar"] = Field(
         default="calibrated", description="where weak-moon cells begin; brighter ones always begin with calibrated"
+    )
+    in_place: Path | None = Field(
+        default=None,
+        description="folder like the data server's Data; its files are used where they lie, none is copied",
     )
     offline: bool = Field(default=False, description="use the last listings and ask the server nothing")
 
@@ -109,6 +113,7 @@ class Settings(_Section):
     automation: Literal["sensor", "declarative"] = Field(
         default="sensor", description="who asks for new cells in Dagster: a sensor, or the conditions of the assets"
     )
+    night_check_s: int = Field(default=300, ge=5, description="how often Dagster's sensor looks for new nights, s")
     archive: ArchiveSettings = ArchiveSettings()
     mars: MarsSettings = MarsSettings()
     compute: ComputeSettings = ComputeSettings()

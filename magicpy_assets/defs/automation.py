@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from magicpy_assets.core.cell import Cell
+from magicpy_assets.core.settings import Settings
 from magicpy_assets.defs.level import no_data
 from magicpy_assets.defs.resources import Magic
 from magicpy_assets.pipeline.runs import cell_versions, known_runs
@@ -26,10 +27,9 @@ MOST_REQUESTS = 20
 """Runs that one tick asks for; what is left waits for the next."""
 MOST_EVENTS = 200
 """Cells without data that one tick marks as empty."""
-SECONDS_BETWEEN_TICKS = 300
 CATALOGUE = dg.AssetSelection.assets(dg.AssetKey(["run_catalogue"]))
 CELL_RESULTS = ("spectra", "theta2", "light_curve")
-SENSOR, DECLARATIVE = "sensor", "declarative"
+DECLARATIVE = "declarative"
 
 
 def _plain(source: str) -> str:
@@ -106,7 +106,7 @@ def new_nights(
     partitions: Mapping[str, dg.MultiPartitionsDefinition],
     keys: Mapping[str, Sequence[dg.AssetKey]],
     made: Sequence["Job"],
-    mode: str = SENSOR,
+    settings: Settings,
 ) -> dg.SensorDefinition:
     """Return the sensor that looks for new nights, and late runs of old ones, and asks for just the affected cells.
 
@@ -118,14 +118,14 @@ def new_nights(
         The assets of each source that have those cells.
     made
         The jobs.
-    mode
-        `sensor` asks for runs; `declarative` only reports what the archive holds.
+    settings
+        `automation` says whether it asks for runs, or only reports what the archive holds; `night_check_s` how often.
     """
 
     @dg.sensor(
         name="new_nights",
         jobs=list(made),
-        minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
+        minimum_interval_seconds=settings.night_check_s,
         description="Refreshes the run catalogue; each cell of a source that has gained runs is analysed.",
     )
     def sensor(context: dg.SensorEvaluationContext, magic: Magic) -> dg.SensorResult:
@@ -149,7 +149,9 @@ def new_nights(
                 )
             events += _empty_cells(source, cells, set(versions), keys[source], cursor)
         return dg.SensorResult(
-            run_requests=requests if mode == SENSOR else [], asset_events=events, cursor=cursor.dump()
+            run_requests=[] if settings.automation == DECLARATIVE else requests,
+            asset_events=events,
+            cursor=cursor.dump(),
         )
 
     return sensor
@@ -233,6 +235,6 @@ def nightly(job: "Job") -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(name="nightly_refresh", job=job, cron_schedule="0 10 * * *", execution_timezone="UTC")
 
 
-def condition_of(mode: str) -> dg.AutomationCondition | None:
+def condition_of(settings: Settings) -> dg.AutomationCondition | None:
     """Return the condition under which assets are made by themselves; none if the sensor asks for runs."""
-    return dg.AutomationCondition.eager() if mode == DECLARATIVE else None
+    return dg.AutomationCondition.eager() if settings.automation == DECLARATIVE else None

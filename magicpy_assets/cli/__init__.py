@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from magicpy_assets.cli import care, chain, observatory, results
+from magicpy_assets.cli import care, chain, dl3, observatory, results, training
 from magicpy_assets.cli.options import echo
 from magicpy_assets.core.errors import MagicpyError
 from magicpy_assets.version import __version__
@@ -61,9 +61,10 @@ app.command()(chain.search)
 app.command("get")(chain.level_verb("calibrated", "Download the calibrated files of a source."))
 app.command("star")(chain.level_verb("star", "Clean and describe the images of a source."))
 app.command("superstar")(chain.level_verb("superstar", "Join the images of both telescopes."))
-app.command()(chain.train)
+app.command()(training.off)
+app.command()(training.train)
 app.command("melibea")(chain.level_verb("melibea", "Apply the forests; missing ones are trained first."))
-app.command("dl3")(chain.level_verb("dl3", "Make the DL3 files of a source."))
+app.add_typer(dl3.app, name="dl3")
 app.command()(results.spectrum)
 app.command()(chain.fast)
 app.command()(chain.plan)

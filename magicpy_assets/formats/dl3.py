@@ -114,7 +114,7 @@ def entry_of(path: Path) -> Entry | None:
     InputError
         If the file is not readable FITS or lacks a keyword without which its times and directions mean nothing.
     """
-    with _opened(path) as hdus:
+    with opened(path) as hdus:
         if "EVENTS" not in hdus:
             return None
         cards = _clean_cards(hdus["EVENTS"].header)
@@ -161,7 +161,7 @@ def _observation(entry: Entry) -> Any:
     from gammapy.data.metadata import ObservationMetaData
     from gammapy.irf import IRF_REGISTRY
 
-    with _opened(entry.path) as hdus:
+    with opened(entry.path) as hdus:
         for kind in ("aeff", "edisp"):
             if not any(component.kind == kind for component in entry.components):
                 raise InputError(f"{entry.path}: no {kind} response (HDUCLAS2) beside the events")
@@ -277,7 +277,7 @@ def _letters(name: str) -> str:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator[Any]:
     """Open a FITS file to read it, in memory, with what astropy says about the file's own faults kept quiet."""
     from astropy.io import fits
     from astropy.io.fits.verify import VerifyWarning

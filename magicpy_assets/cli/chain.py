@@ -76,32 +76,19 @@ def level_verb(up_to: str, meaning: str) -> Callable[..., None]:
         as_json: AsJson = False,
     ) -> None:
         cells = parse_cells(cell)
+        from magicpy_assets.core import datalevels
         from magicpy_assets.pipeline.run import process
         from magicpy_assets.plots.bars import bars
 
         with open_source(name, period, quiet=as_json) as source, bars(quiet=as_json):
-            report = process(source.session, source.name, cells or source.cells, up_to, force=force)
+            if cells:
+                report = process(source.session, source.name, cells, up_to, force=force)
+            else:
+                report = source.make(datalevels.by_key(up_to), force=force)
         _tell(report, as_json)
 
     verb.__doc__ = meaning
     return verb
-
-
-def train(
-    cell: Annotated[list[str], typer.Argument(help="cells, such as ST0316/za05to35/weak")],
-    force: Force = False,
-    as_json: AsJson = False,
-) -> None:
-    """Train the forests of cells."""
-    cells = parse_cells(cell)
-    from magicpy_assets.pipeline.run import process
-    from magicpy_assets.pipeline.session import open_session
-    from magicpy_assets.plots.bars import bars
-
-    with open_session() as session, bars(quiet=as_json):
-        session.catalogue.refresh()
-        report = process(session, None, cells, "random_forest", force=force)
-    _tell(report, as_json)
 
 
 def fast(name: SourceName, period: PeriodName = None, as_json: AsJson = False) -> None:
@@ -129,7 +116,7 @@ def plan(
     from magicpy_assets.pipeline.plan import plan as make_plan
 
     with open_source(name, period, quiet=as_json) as source:
-        planned = make_plan(source.session, source.name, cells or source.cells, up_to)
+        planned = make_plan(source.session, source.name, cells, up_to) if cells else source.plan(up_to)
         table = planned.to_table()
         if as_json:
             echo_json(table.to_dict("records"))

@@ -14,7 +14,7 @@ from magicpy_assets.store.records import Record, fingerprint, write_record
 from magicpy_assets.version import __version__
 
 VERBS = (
-    *("search", "get", "star", "superstar", "train", "melibea", "dl3"),
+    *("search", "get", "star", "superstar", "off", "train", "melibea", "dl3"),
     *("spectrum", "fast", "plan", "status", "doctor", "observatory"),
 )
 WITH_JSON = [verb for verb in VERBS if verb != "observatory"]

@@ -255,7 +255,7 @@ class Images:
 
 def download(
     source: str,
-    cell: Cell,
+    cell: Cell | None,
     remote: RemoteFile,
     product: Path,
     *,

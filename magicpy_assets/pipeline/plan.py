@@ -34,11 +34,14 @@ class Plan:
         The assessment of each task, by any of its products.
     forced
         Products that are to be made again even if they are up to date.
+    note
+        How old the listings are that it was made from, if they are.
     """
 
     tasks: tuple[Task, ...]
     states: dict[Path, Assessment]
     forced: frozenset[Path] = frozenset()
+    note: str = ""
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -65,12 +68,12 @@ class Plan:
 
     def where(self, belongs: Callable[[Task], bool]) -> Plan:
         """Return the part of the plan whose tasks pass a test."""
-        return Plan(tuple(task for task in self.tasks if belongs(task)), self.states, self.forced)
+        return Plan(tuple(task for task in self.tasks if belongs(task)), self.states, self.forced, self.note)
 
     def __add__(self, other: Plan) -> Plan:
         known = {task.product for task in self.tasks}
         added = tuple(task for task in other.tasks if task.product not in known)
-        return Plan(self.tasks + added, {**other.states, **self.states}, self.forced | other.forced)
+        return Plan(self.tasks + added, {**other.states, **self.states}, self.forced | other.forced, self.note)
 
     def commands(self) -> list[str]:
         """Return the command lines that would be run, in order."""
@@ -108,10 +111,16 @@ class Plan:
     def __str__(self) -> str:
         if not self.tasks:
             return "Nothing planned: the catalogue holds no run in these cells."
-        return f"{len(self.to_do)} of {len(self.tasks)} tasks to do\n{self.counts()}"
+        return "\n".join([*self._notes(), f"{len(self.to_do)} of {len(self.tasks)} tasks to do", str(self.counts())])
 
     def _repr_html_(self) -> str:
-        return f"<p>{len(self.to_do)} of {len(self.tasks)} tasks to do</p>{self.counts().to_html()}"
+        lines = "".join(
+            f"<p>{line}</p>" for line in (*self._notes(), f"{len(self.to_do)} of {len(self.tasks)} tasks to do")
+        )
+        return f"{lines}{self.counts().to_html()}"
+
+    def _notes(self) -> list[str]:
+        return [self.note] if self.note else []
 
 
 def plan(
@@ -160,7 +169,7 @@ def plan(
         if force and task.remote is None and task.source == (source or "RFs")
         for product in task.products
     )
-    return Plan(tuple(tasks), assess_all(tasks, forced), forced)
+    return Plan(tuple(tasks), assess_all(tasks, forced), forced, session.age)
 
 
 def assess_all(tasks: Iterable[Task], forced: frozenset[Path]) -> dict[Path, Assessment]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -13,10 +14,12 @@ if TYPE_CHECKING:
 
     from magicpy_assets.pipeline.tasks import Task
 
-STATES = ("done", "cached", "failed", "set aside", "blocked")
+STATES = ("done", "cached", "waiting", "failed", "set aside", "blocked")
+UNFINISHED = ("waiting", "failed", "set aside", "blocked")
 LEGEND = {
     "done": "made now",
     "cached": "was up to date",
+    "waiting": "on tape: ask again later",
     "failed": "tried and failed now",
     "set aside": "failed for good, or cannot be made from what there is",
     "blocked": "something it is made from failed or is missing",
@@ -37,13 +40,23 @@ class Row:
     reason: str
     log: str
     seconds: float
+    until: datetime | None = None
 
     @classmethod
-    def of(cls, task: Task, state: str, reason: str, *, seconds: float = 0.0, log: Path | None = None) -> Self:
+    def of(
+        cls,
+        task: Task,
+        state: str,
+        reason: str,
+        *,
+        seconds: float = 0.0,
+        log: Path | None = None,
+        until: datetime | None = None,
+    ) -> Self:
         """Describe a task that has ended."""
         cell = task.cell.text if task.cell else ""
         where = str(log) if log is not None and log.exists() else ""
-        return cls(task.stage, task.source, cell, task.unit, str(task.product), state, reason, where, seconds)
+        return cls(task.stage, task.source, cell, task.unit, str(task.product), state, reason, where, seconds, until)
 
 
 @dataclass
@@ -51,6 +64,8 @@ class Report:
     """What became of every task of one or more runs; reports add up."""
 
     rows: list[Row] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What is said above all rows, such as how old the listings are."""
 
     def add(self, row: Row) -> None:
         """Note one more task."""
@@ -60,11 +75,25 @@ class Report:
         return len(self.rows)
 
     def __add__(self, other: Report) -> Report:
-        return Report(self.rows + other.rows)
+        return Report(self.rows + other.rows, self.notes + [note for note in other.notes if note not in self.notes])
+
+    def merged(self) -> Report:
+        """Return the report with one row for each product: how it stands at the end, and that it was made if it was."""
+        last: dict[str, Row] = {}
+        for row in self.rows:
+            before = last.get(row.product)
+            if before is None or not (before.state == "done" and row.state == "cached"):
+                last[row.product] = row
+        return Report(list(last.values()), self.notes)
+
+    @property
+    def waiting(self) -> list[Row]:
+        """The files that are being read from tape; `until` says when to ask again."""
+        return [row for row in self.rows if row.state == "waiting"]
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row per task: `stage`, `source`, `cell`, `unit`, `product`, `state`, `reason`, `log`, `seconds`."""
+        """A row per task; columns are the fields of `Row`."""
         import pandas as pd
 
         columns = list(Row.__dataclass_fields__)
@@ -77,9 +106,9 @@ class Report:
 
     @property
     def failed(self) -> pd.DataFrame:
-        """The rows that failed, are set aside or blocked, with `last_lines`, the end of each log."""
+        """The rows that failed, are set aside, blocked or waiting, with `last_lines`, the end of each log."""
         table = self.table
-        bad = table[table["state"].isin(("failed", "set aside", "blocked"))].reset_index(drop=True)
+        bad = table[table["state"].isin(UNFINISHED)].reset_index(drop=True)
         bad["last_lines"] = [_last_lines(log) for log in bad["log"]]
         return bad
 
@@ -105,15 +134,24 @@ class Report:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{number} {state}" for state, number in self.counts.items() if number)
-        lines = [f"{len(self)} tasks: {counts or 'nothing to do'}"]
-        for row in self.rows:
-            if row.state in ("failed", "set aside", "blocked"):
-                lines.append(
-                    f"  {row.state}: {row.stage} {row.source} {row.unit}: {(row.reason.splitlines() or ['?'])[0]}"
-                )
-            if row.state == "failed":
-                lines += [f"    | {line}" for line in _last_lines(row.log).splitlines()]
+        lines = [*self.notes, f"{len(self)} tasks: {counts or 'nothing to do'}"]
+        for rows in self._alike():
+            first = rows[0]
+            units = f"{first.unit} and {len(rows) - 1} more" if len(rows) > 1 else first.unit
+            lines += [f"  {first.state}: {first.stage} {first.source} {units}: {_first_line(first.reason)}"]
+            lines += [f"    {line}" for line in first.reason.splitlines()[1:] if line.startswith("hint: ")]
+            if first.state == "failed":
+                lines += [f"    | {line}" for line in _last_lines(first.log).splitlines()]
         return "\n".join(lines)
+
+    def _alike(self) -> list[list[Row]]:
+        """Return the unfinished rows, together those that stand still for one reason; failures one by one."""
+        groups: dict[tuple[str, ...], list[Row]] = {}
+        for row in self.rows:
+            if row.state in UNFINISHED:
+                alone = row.product if row.state == "failed" else ""
+                groups.setdefault((row.state, row.stage, row.source, row.reason, alone), []).append(row)
+        return list(groups.values())
 
     def _repr_html_(self) -> str:
         import pandas as pd
@@ -126,6 +164,10 @@ class Report:
     def _failures_html(self) -> str:
         bad = self.failed
         return "" if bad.empty else f"{bad[['state', 'stage', 'source', 'unit', 'reason', 'log']].to_html()}"
+
+
+def _first_line(text: str) -> str:
+    return (text.splitlines() or ["?"])[0]
 
 
 def _last_lines(log: str) -> str:

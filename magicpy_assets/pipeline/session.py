@@ -1,6 +1,6 @@
 """A session: settings turned into the things the chain works with.
 
-The one place that knows whether the data server is the collaboration's or the embedded observatory.
+The one place that knows whether the data server is the collaboration's, the embedded observatory or a folder.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from magicpy_assets.archive.base import Archive
+from magicpy_assets.archive.base import Archive, age_text
 from magicpy_assets.archive.catalogue import Catalogue
 from magicpy_assets.archive.http import HttpArchive
+from magicpy_assets.archive.inplace import InPlaceArchive
 from magicpy_assets.compute.local import open_local
 from magicpy_assets.core.settings import Settings, archive_password, load_settings
 from magicpy_assets.mars.installation import Installation
@@ -52,6 +53,11 @@ class Session:
         return self._archive
 
     @property
+    def age(self) -> str:
+        """How old the listings are that have been used instead of the data server; empty if none has."""
+        return age_text(self._archive.as_of) if self._archive is not None else ""
+
+    @property
     def catalogue(self) -> Catalogue:
         """The run catalogue of this store."""
         if self._catalogue is None:
@@ -73,6 +79,8 @@ class Session:
 
     def _open_archive(self) -> Archive:
         wanted = self.settings.archive
+        if wanted.in_place is not None:
+            return InPlaceArchive(wanted.in_place, concurrency=wanted.concurrency)
         url, user, password = wanted.url, wanted.user, None
         if url != "embedded":
             password = archive_password(self.settings)
@@ -113,7 +121,8 @@ class Session:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Session(store={self.layout.root}, archive={self.settings.archive.url}, programs={self.installation})"
+        archive = self.settings.archive.in_place or self.settings.archive.url
+        return f"Session(store={self.layout.root}, archive={archive}, programs={self.installation})"
 
 
 def open_session(settings: Settings | None = None, **overrides: Any) -> Session:

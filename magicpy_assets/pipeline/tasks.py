@@ -203,7 +203,8 @@ def _assess_download(task: Task, remote: RemoteFile, force: bool) -> Assessment:
     if record.outcome != "done":
         if record.attempts >= MAX_ATTEMPTS:
             return Assessment("set aside", f"failed {record.attempts} of {MAX_ATTEMPTS} times: {record.reason}")
-        return Assessment("to do", f"failed before: {record.attempts} of {MAX_ATTEMPTS}")
+        tries = f"failed before: {record.attempts} of {MAX_ATTEMPTS}" if record.attempts else record.reason
+        return Assessment("to do", tries)
     if not is_complete(task.product, record.fingerprint):
         return Assessment("to do", "product missing or not complete")
     return Assessment("up to date", "up to date", {}, record.fingerprint)

@@ -15,6 +15,8 @@ from magicpy_assets.core.runs import night_folder, night_of
 FORESTS = "RFs"
 MONTE_CARLO = "MC"
 CATALOGUE = "catalogue"
+ARCHIVED = {datalevels.Calibrated: "calibrated", datalevels.SuperStar: "superstar-archive"}
+"""Folders of what is downloaded. The archive's own superstar lies apart from what is made here."""
 COMBINED, ALL_PERIODS = "combined", "all"
 
 
@@ -44,7 +46,7 @@ class Layout:
         InputError
             If they are not those of a store.
         """
-        levels = {level.key for level in datalevels.ALL}
+        levels = {level.key for level in datalevels.ALL} | set(ARCHIVED.values())
         for folder in product.absolute().parents:
             if folder.name in levels and folder.parents[1].name != MONTE_CARLO:
                 return cls(folder.parents[1])
@@ -61,8 +63,11 @@ class Layout:
         return self.downloaded(source, datalevels.Calibrated, night, name)
 
     def downloaded(self, source: str, level: DataLevel, night: date, name: str) -> Path:
-        """Return the path of a file of any level that was downloaded: `<source>/<level>/<YYYY_MM_DD>/<name>`."""
-        return self.root / source / level.key / night_folder(night) / name
+        """Return the path of a file that was downloaded: `<source>/<level>/<YYYY_MM_DD>/<name>`.
+
+        The level's folder is `calibrated` or `superstar-archive`.
+        """
+        return self.root / source / ARCHIVED[level] / night_folder(night) / name
 
     def forest(self, cell: Cell) -> Path:
         """Return the folder of a cell's forests: `RFs/<period>/<zenith>/<moon>`."""
@@ -96,8 +101,9 @@ class Layout:
             parts = product.relative_to(self.root).parts
         except ValueError as error:
             raise InputError(f"{product} is not in the store {self.root}") from error
-        if len(parts) == 4 and parts[1] in (datalevels.Calibrated.key, datalevels.SuperStar.key):
-            return Place(parts[0], datalevels.by_key(parts[1]), parts[3], night=night_of(parts[2]))
+        archived = {folder: level for level, folder in ARCHIVED.items()}
+        if len(parts) == 4 and parts[1] in archived:
+            return Place(parts[0], archived[parts[1]], parts[3], night=night_of(parts[2]))
         if len(parts) == 5:
             return Place(parts[0], datalevels.by_key(parts[1]), parts[4], cell=Cell.parse(f"{parts[2]}/{parts[3]}"))
         raise InputError(f"{product} is not where a product of the store {self.root} would lie")

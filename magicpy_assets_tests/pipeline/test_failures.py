@@ -108,7 +108,7 @@ def test_a_busy_server_uses_up_no_attempt_and_a_new_file_is_tried_again(session)
     task = planned.tasks[0]
     session.archive.offline = True
     for _ in range(4):
-        assert run(session, planned).counts["failed"] == len(planned)
+        assert run(session, planned).counts["blocked"] == len(planned)
     assert read_record(task.product).attempts == 0
     session.archive.offline = False
     write_record(task.product, read_record(task.product).replace(attempts=3))

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from magicpy_assets.analysis.balance import Balance, balance
 from magicpy_assets.analysis.fast import run_fast
 from magicpy_assets.analysis.moonlight import MoonCheck
 from magicpy_assets.analysis.random_forests import find_forests
@@ -310,6 +311,10 @@ class Source:
         except UnknownNameError:
             run = self._all_runs().iloc[0]
             return float(run["source_ra_deg"]), float(run["source_dec_deg"])
+
+    def balance(self) -> Balance:
+        """Return the books of the selected runs: what is there of each, level by level, and why others stopped."""
+        return balance(self._in_period(), self.name, self.plan(datalevels.DL3.key))
 
     def go(self) -> dict[str, Any]:
         """Do the whole fast analysis; see `analysis.fast`."""

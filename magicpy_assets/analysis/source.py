@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from magicpy_assets.analysis.balance import Balance, balance
 from magicpy_assets.analysis.fast import run_fast
+from magicpy_assets.analysis.getting import get_levels, levels_of
 from magicpy_assets.analysis.moonlight import MoonCheck
 from magicpy_assets.analysis.random_forests import find_forests
 from magicpy_assets.core import datalevels, sources
@@ -209,19 +210,39 @@ class Source:
                 self._selection.before,
             )
 
-    def get_data(self, datalevel: DataLevel = datalevels.Calibrated) -> Report:
-        """Download the selected runs, and measure their pedestals.
+    def get_data(
+        self,
+        datalevel: DataLevel | Iterable[DataLevel] | None = None,
+        *,
+        wait: float = 0.0,
+        say: Any = None,
+    ) -> Report:
+        """Download the selected runs at some levels, and measure the pedestals of calibrated files.
+
+        Parameters
+        ----------
+        datalevel
+            One level or several; by default the archive's own SuperStar, and Calibrated.
+        wait
+            How long files on tape are waited for (minutes). Those that have not come are in the report as `waiting`.
+        say
+            Takes each line of text; by default `print`, or nothing if quiet.
 
         Raises
         ------
         UnknownNameError
-            For a level that the archive does not hold.
+            For a level that no archive holds.
+        ArchiveError
+            If it does not fit on the disk. Nothing has been downloaded then.
         """
-        if datalevel != datalevels.Calibrated:
-            raise UnknownNameError(
-                f"the archive holds no data of level {datalevel.name}", hint="Calibrated is what can be downloaded"
-            )
-        return self.make(datalevel)
+        levels = levels_of(datalevel)
+        if not len(self._all_runs()):
+            self.search()
+        tell = say or (print if not self.quiet else lambda line: None)
+        with bars(quiet=self.quiet):
+            self.report = get_levels(self.session, self.name, self._in_period(), levels, wait_min=wait, say=tell)
+        self._refresh_levels()
+        return self.report
 
     def run_star(self, *, parallel: bool = True) -> Report:
         """Clean and describe the images; the cleaning is that of each run's measured moon level."""

@@ -140,8 +140,8 @@ class Archive(Protocol):
     as_of: datetime | None
     copies: bool
 
-    def offers(self, level: DataLevel) -> bool:
-        """Tell whether there is anything of a level at all."""
+    def offered_nights(self, level: DataLevel, source: str) -> list[str]:
+        """Return the night folders of a source; none where the server does not offer the level, or not of it."""
 
     def sources(self, level: DataLevel) -> list[str]:
         """Return the sources that have files of a level."""

@@ -38,9 +38,11 @@ class ArchiveTree(ABC):
     def _list(self, folder: str) -> Content:
         """Return files and folders of a folder."""
 
-    def offers(self, level: DataLevel) -> bool:
-        """Tell whether there is anything of a level at all."""
-        return level.name in self._folders("/Data")
+    def offered_nights(self, level: DataLevel, source: str) -> list[str]:
+        """Return the night folders of a source; none where the server does not offer the level, or not of it."""
+        if level.name not in self._folders("/Data") or source not in self.sources(level):
+            return []
+        return self.nights(level, source)
 
     def sources(self, level: DataLevel) -> list[str]:
         """Return the sources that have files of a level."""

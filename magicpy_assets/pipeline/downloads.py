@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from magicpy_assets.archive.base import ONLINE, RemoteFile
 from magicpy_assets.archive.transfer import check_space
 from magicpy_assets.core import datalevels
 from magicpy_assets.core.cell import Cell
-from magicpy_assets.core.datalevels import DataLevel
-from magicpy_assets.core.errors import UnknownNameError
 from magicpy_assets.core.runs import night_folder, parse_name
 from magicpy_assets.pipeline.images import data_name, download
 from magicpy_assets.pipeline.plan import Plan, assess_all
@@ -27,8 +25,6 @@ from magicpy_assets.store.records import RECORDS, read_record
 if TYPE_CHECKING:
     import pandas as pd
 
-OFFERED = (datalevels.SuperStar, datalevels.Calibrated)
-"""Levels that an archive of runs may hold, in the order in which they are fetched by default."""
 SAMPLED = 50
 """So many records of a level are looked at to learn how large its files are."""
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 600.0
@@ -75,46 +71,24 @@ def is_waiting(task: Task) -> bool:
 # Which files
 
 
-def level_plan(session: Session, source: str, runs: pd.DataFrame, level: DataLevel) -> Plan:
-    """Plan the downloads of a level for some runs, as the server offers them; runs it has nothing of are left out.
+def archived_superstar(session: Session, source: str, runs: pd.DataFrame) -> Plan:
+    """Plan the downloads of the archive's own superstar of some runs; runs of which it has none are left out.
 
-    The archive's own superstar has a place of its own; what is made here from calibrated files lies elsewhere.
-
-    Raises
-    ------
-    UnknownNameError
-        If an archive never holds such a level.
+    They have a place of their own in the store, apart from what is made here from calibrated files.
     """
-    if level not in OFFERED:
-        held = " and ".join(str(known) for known in OFFERED)
-        raise UnknownNameError(f"the archive holds no data of level {level}", hint=f"it may hold {held}")
-    tasks = [
-        download(source, _cell(run), remote, session.layout.downloaded(source, level, night, remote.name), level=level)
-        for night, members in _by_night(runs)
-        for remote in session.archive.files(level, source, night_folder(night))
-        if (run := members.get(data_name(Path(remote.name)).run)) is not None
-    ]
-    return Plan(tuple(tasks), assess_all(tasks, frozenset()))
-
-
-def _by_night(runs: pd.DataFrame) -> list[tuple[Any, dict[int, Any]]]:
-    nights: dict[Any, dict[int, Any]] = {}
-    for run in runs.itertuples(index=False):
-        nights.setdefault(run.date.date(), {})[int(run.run)] = run
-    return sorted(nights.items())
-
-
-def _cell(run: Any) -> Cell | None:
-    return Cell.parse(run.cell) if run.cell else None
-
-
-def offered(session: Session, source: str, level: DataLevel, nights: Iterable[Any]) -> list[Any]:
-    """Return those of some nights in which the server has files of a level; none if it has no such level."""
-    archive = session.archive
-    if not archive.offers(level) or source not in archive.sources(level):
-        return []
-    there = set(archive.nights(level, source))
-    return [night for night in nights if night_folder(night) in there]
+    level, nights = datalevels.SuperStar, runs.groupby(runs["date"].dt.date)
+    offered = session.archive.offered_nights(level, source) if len(runs) else []
+    tasks = []
+    for night, members in nights:
+        if night_folder(night) not in offered:
+            continue
+        cells = dict(zip(members["run"], members["cell"], strict=True))
+        for remote in session.archive.files(level, source, night_folder(night)):
+            cell = cells.get(data_name(Path(remote.name)).run)
+            if cell is not None:
+                product = session.layout.downloaded(source, level, night, remote.name)
+                tasks.append(download(source, Cell.parse(cell) if cell else None, remote, product, level=level))
+    return Plan(tuple(tasks), assess_all(tasks, frozenset()), note=session.age)
 
 
 # Whether they fit

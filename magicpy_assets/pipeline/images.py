@@ -81,6 +81,7 @@ class Images:
         self.tasks: dict[Path, Task] = {}
         self._listings: dict[tuple[str, str, str], list[RemoteFile]] = {}
         self._targets: dict[Cell, Cleaning] = {}
+        self._superstar_nights: dict[str, frozenset[str]] = {}
 
     def add(self, task: Task) -> Task:
         """Take a task into the chain, or return the one that already makes its product."""
@@ -155,7 +156,11 @@ class Images:
         plain = (run.hv, run.filter) == ("nominal", "No_Filter") and run.moon_level == cell.moon.key
         if self.session.settings.archive.start_from != "superstar" or cell.moon != moons.WeakMoon or not plain:
             return None
-        found = self._listed(datalevels.SuperStar, source, night_folder(run.date.date()))
+        night = night_folder(run.date.date())
+        if source not in self._superstar_nights:
+            nights = self.session.archive.offered_nights(datalevels.SuperStar, source)
+            self._superstar_nights[source] = frozenset(nights)
+        found = self._listed(datalevels.SuperStar, source, night) if night in self._superstar_nights[source] else []
         return next((remote for remote in found if data_name(Path(remote.name)).run == int(run.run)), None)
 
     def _why_calibrated(self, cell: Cell, run: Run) -> str:

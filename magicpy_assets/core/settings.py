@@ -29,7 +29,7 @@ NO_SETTINGS = frozenset(
     }
 )
 PATHS = (("store",), ("archive", "in_place"), ("mars", "marssys"), ("mars", "rootsys"), ("observatory", "cache"))
-LISTS = ("sources", "periods")
+LISTS = ("sources", "periods", "mars.keep")
 KEYRING_SERVICE = "magicpy_assets"
 
 
@@ -57,12 +57,33 @@ class ArchiveSettings(_Section):
     offline: bool = Field(default=False, description="use the last listings and ask the server nothing")
 
 
+ProgramSource = Literal["embedded", "installed"]
+
+
+class StageSettings(_Section):
+    """Programs that come from elsewhere than `mars.installation` says."""
+
+    star: ProgramSource | None = Field(default=None, description="star: 'embedded' or 'installed'")
+    superstar: ProgramSource | None = Field(default=None, description="superstar, likewise")
+    coach: ProgramSource | None = Field(default=None, description="coach, likewise")
+    melibea: ProgramSource | None = Field(default=None, description="melibea, likewise")
+    dl3: Literal["embedded"] | None = Field(default=None, description="dl3: MARS has no such program in public")
+    spectra: Literal["embedded"] | None = Field(default=None, description="spectra: of this package alone")
+
+
 class MarsSettings(_Section):
     """The analysis programs."""
 
-    installation: Literal["embedded", "installed"] = Field(default="embedded", description="which programs to use")
+    installation: ProgramSource = Field(default="embedded", description="which programs to use")
+    stages: StageSettings = StageSettings()
     marssys: Path | None = Field(default=None, description="root of an installed MARS; by default $MARSSYS")
     rootsys: Path | None = Field(default=None, description="root of the ROOT it was built with; by default $ROOTSYS")
+    keep: tuple[str, ...] = Field(
+        default=(), description="environment variables of ours that programs of an installed MARS get as well"
+    )
+    time_limit_s: float | None = Field(
+        default=86400.0, gt=0, description="after that many seconds a program of an installed MARS is stopped"
+    )
 
 
 class ComputeSettings(_Section):

@@ -5,29 +5,60 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from magicpy_assets.compute.base import Outcome
+from magicpy_assets.core.csvtables import rows
 from magicpy_assets.core.errors import MagicpyError
-from magicpy_assets.formats.root import open_root, tree_of
+from magicpy_assets.formats.root import has_tree, open_root, tree_of
 
 LAST_LINES = 20
-KILLED = (-9, 137)
-NOT_FOUND = 127
 FITS_BLOCK = 2880
 """FITS files consist of whole blocks of so many bytes."""
-MEMORY = "it was killed: most likely memory ran out; use fewer workers (compute.workers)"
-KNOWN_CAUSES = (
-    (r"std::bad_alloc|MemoryError|[Cc]annot allocate memory", MEMORY),
-    (r"No space left on device|Disk quota exceeded", "the disk is full: make room, or set store to another disk"),
-    (r"(open|connect to|connection to|without a?) ?(X )?display", "MARS programs need -b where there is no display"),
-    (
-        r"error while loading shared libraries|undefined symbol",
-        "is this the ROOT that MARS was built with? see mars.rootsys",
-    ),
-    (r"Permission denied", "a file or folder above may not be read or written by you"),
-)
-"""What a log may say, and what to do about it."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A known cause of failures: how it shows in return code or log, what to do, whether trying again can help."""
+
+    program: str
+    codes: frozenset[int]
+    pattern: str
+    hint: str
+    again: bool
+
+    def fits(self, program: str, returncode: int, log: str) -> bool:
+        """Tell whether a failure has this cause."""
+        if self.program and self.program != program:
+            return False
+        return returncode in self.codes or bool(self.pattern and re.search(self.pattern, log))
+
+
+@cache
+def causes() -> tuple[Cause, ...]:
+    """Return the known causes, see `tables/causes.csv`."""
+    return tuple(
+        Cause(
+            row["program"],
+            frozenset(int(code) for code in row["codes"].split()),
+            row["pattern"],
+            row["hint"],
+            row["again"] == "yes",
+        )
+        for row in rows("causes", "mars")
+    )
+
+
+TIMED_OUT = Cause("", frozenset(), "", "it took longer than it may: see mars.time_limit_s", again=False)
+
+
+def cause_of(program: str, outcome: Outcome, log: str) -> Cause | None:
+    """Return the cause of a failure where it is known. What the log says counts before the return code."""
+    if outcome.timed_out:
+        return TIMED_OUT
+    return next((cause for cause in causes() if cause.fits(program, outcome.returncode, log)), None)
 
 
 def log_text(outcome: Outcome) -> str:
@@ -43,17 +74,6 @@ def said(log: str) -> str:
 def last_lines(log: str) -> str:
     """Return the end of a log."""
     return "\n".join(log.splitlines()[-LAST_LINES:])
-
-
-def hint_of(outcome: Outcome, log: str) -> str | None:
-    """Return what to do about a failure whose cause is known."""
-    if outcome.timed_out:
-        return "it took longer than it may"
-    if outcome.returncode in KILLED:
-        return MEMORY
-    if outcome.returncode == NOT_FOUND:
-        return "the program was not found: is MARSSYS right?"
-    return next((hint for pattern, hint in KNOWN_CAUSES if re.search(pattern, log)), None)
 
 
 def product_fault(path: Path, trees: Iterable[str]) -> str:
@@ -91,3 +111,21 @@ def _check_fits(path: Path) -> None:
         begins = file.read(9)
     if begins != b"SIMPLE  =" or path.stat().st_size % FITS_BLOCK:
         raise ValueError("it is no whole FITS file")
+
+
+def events_in(path: Path) -> int | None:
+    """Return the number of events of a ROOT file; None where it cannot be told."""
+    try:
+        with open_root(path) as file:
+            return int(tree_of(file, "Events", path).num_entries) if has_tree(file, "Events") else None
+    except (MagicpyError, OSError):
+        return None
+
+
+def count_fault(product: Path, inputs: Iterable[Path]) -> str:
+    """Return what is wrong with the number of events of a product, or an empty text: no more come out than go in."""
+    made = events_in(product)
+    given = [count for path in inputs if (count := events_in(path)) is not None]
+    if made is None or not given or made <= sum(given):
+        return ""
+    return f"{product.name} holds {made} events, but its input no more than {sum(given)}"

@@ -13,9 +13,9 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from magicpy_assets.core.errors import InputError, unknown
+from magicpy_assets.core.errors import InputError, UnknownNameError, unknown
 from magicpy_assets.formats.runcard import Runcard
-from magicpy_assets.mars.parameter import Parameter, described
+from magicpy_assets.mars.parameter import Parameter, described, parameters_of
 from magicpy_assets.store.records import pending
 
 if TYPE_CHECKING:
@@ -48,9 +48,17 @@ class Declaration:
     """Return codes of success."""
     always_embedded: ClassVar[bool] = False
     """Whether MARS has no such program."""
+    last_words: ClassVar[str] = ""
+    """What the end of the log of an installed MARS's program must say, where that is public."""
+    ours_alone: ClassVar[frozenset[str]] = frozenset()
+    """Names of outputs that the program of an installed MARS does not make."""
+    here: ClassVar[bool] = False
+    """Whether the program writes into the folder in which it is started, for want of a flag for another."""
 
     def __init_subclass__(cls) -> None:
-        if cls.__dict__.get("declared"):
+        if "name" in cls.__dict__:
+            cls.declared = parameters_of(cls.name)
+        if "name" in cls.__dict__ and cls.declared:
             cls.__doc__ = (
                 f"{cleandoc(cls.__doc__ or cls.name)}\n\nRun-card keys and flags::\n\n{described(cls.declared)}\n"
             )
@@ -124,9 +132,16 @@ class Declaration:
 
     def notices(self) -> list[str]:
         """Return what is odd but no fault: run-card keys that are not known, with the nearest that are."""
-        known = [item.key for item in self.declared if not item.flag]
-        odd = [unknown("run-card key", key, known) for key in self._undeclared()]
+        odd = [self.likely(key) for key in self._undeclared()]
         return [f"{self.name}: {error.message} is passed on ({error.hint})" for error in odd]
+
+    def likely(self, key: str) -> UnknownNameError:
+        """Return what there is to say about a run-card key that is not known: the nearest that are."""
+        return unknown("run-card key", key, [item.key for item in self.declared if not item.flag])
+
+    def inputs(self) -> list[Path]:
+        """Return every file that the program reads, run card excepted."""
+        return list(self.files)
 
     def check(self) -> None:
         """Check everything before anything runs.
@@ -164,7 +179,8 @@ class Declaration:
 
     def words(self, card: Runcard) -> list[str]:
         """Return the words after the program's name when it is run with a card."""
-        return [*self.arguments(), *([f"--config={self.card_path}"] if card.lines else [])]
+        path = self.card_path.absolute() if self.here else self.card_path
+        return [*self.arguments(), *([f"--config={path}"] if card.lines else [])]
 
     @property
     def cmdline(self) -> str:

@@ -1,4 +1,4 @@
-"""Where programs come from: the embedded engine, or an installed MARS.
+"""Where programs come from: the embedded engine, an installed MARS, or one for some stages and one for the others.
 
 The one place that knows which. The engine is reached by its command line or, in a worker process, by the name of its
 entry point: it is never imported here.
@@ -6,21 +6,23 @@ entry point: it is never imported here.
 
 from __future__ import annotations
 
-import glob
+import hashlib
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from magicpy_assets.compute.base import Command
-from magicpy_assets.core.errors import ConfigError, InputError
+from magicpy_assets.core.csvtables import rows
+from magicpy_assets.core.errors import ConfigError, InputError, MagicpyError
+from magicpy_assets.formats.root import CARDS, PROVENANCE, open_root, read_cards
 from magicpy_assets.formats.runcard import Runcard
+from magicpy_assets.mars.patterns import each_flag_once
 from magicpy_assets.version import __version__
 
 if TYPE_CHECKING:
@@ -29,23 +31,41 @@ if TYPE_CHECKING:
 
 ENGINE = "magicpy_assets.engine"
 """Reached by name only, never imported here."""
-STOCK_CARDS = {
-    "star": ("star_M1_OSA.rc", "star_M2_OSA.rc"),
-    "superstar": ("superstar.rc",),
-    "coach": ("coach.rc",),
-    "melibea": ("melibea_stereo.rc",),
-}
-"""The programs of MARS that are used, and their cards in `$MARSSYS/mrcfiles`; several are one for each telescope."""
+CHAIN = ("star", "superstar", "coach", "melibea")
+"""The programs of the chain that may come from either, in order: what one makes the next ones read."""
+_TABLE = {row["program"]: row for row in rows("programs", "mars")}
+STOCK_CARDS = {name: tuple(row["cards"].split()) for name, row in _TABLE.items()}
+"""The programs of MARS, and their cards in `$MARSSYS/mrcfiles`; several are one for each telescope."""
 CARD_FOLDER = "mrcfiles"
+ABILITIES = "magicpy.rc"
+"""A card in `$MARSSYS` that says what an installation can do beyond MARS itself."""
+PLAIN = "Magicpy.ReadsPlainTrees"
+"""Key in it: it reads files of plain branches, as this package writes them. MARS does not: it reads objects."""
+UNKNOWN_VERSION = "MARS of unknown version"
 _KEPT = ("HOME", "LANG", "LC_ALL", "TMPDIR", "USER")
+_ASK_S = 30
 
 
 @dataclass(frozen=True)
 class Installation:
-    """The embedded engine (both paths None), or MARS in `marssys` with its ROOT in `rootsys`."""
+    """The embedded engine (both paths None), or MARS in `marssys` with its ROOT in `rootsys`.
+
+    Attributes
+    ----------
+    embedded_programs
+        Programs of the chain that come from the embedded engine although MARS is there.
+    keep
+        Names of environment variables that its programs get as well.
+    time_limit_s
+        For how long its programs may run, in seconds; None for ever.
+    """
 
     marssys: Path | None = None
     rootsys: Path | None = None
+    embedded_programs: frozenset[str] = frozenset()
+    keep: tuple[str, ...] = ()
+    time_limit_s: float | None = None
+    _versions: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def embedded(cls) -> Installation:
@@ -59,34 +79,44 @@ class Installation:
         Raises
         ------
         ConfigError
-            If MARS is asked for and something of it is missing, all of it named.
+            If MARS is asked for and something of it is missing, or does not go together: all of it named.
         """
-        if settings.mars.installation == "embedded":
+        wanted = settings.mars
+        sources = {name: getattr(wanted.stages, name) or wanted.installation for name in CHAIN}
+        if wanted.installation == "embedded" and set(sources.values()) == {"embedded"}:
             return cls.embedded()
-        marssys = settings.mars.marssys or _environment_path("MARSSYS")
-        rootsys = settings.mars.rootsys or _environment_path("ROOTSYS")
+        marssys = wanted.marssys or _environment_path("MARSSYS")
         if marssys is None:
-            raise ConfigError(
-                "mars.installation is 'installed', but neither mars.marssys nor $MARSSYS says where it is"
-            )
-        found = cls(marssys, rootsys)
-        missing = found.missing()
-        if missing:
-            raise ConfigError("the MARS installation is not complete: " + "; ".join(missing))
+            raise ConfigError("an installed MARS is asked for, but neither mars.marssys nor $MARSSYS says where it is")
+        ours = frozenset(name for name, source in sources.items() if source == "embedded")
+        rootsys = wanted.rootsys or _environment_path("ROOTSYS")
+        found = cls(marssys, rootsys, ours, wanted.keep, wanted.time_limit_s)
+        faults = found.missing() + found.mismatches()
+        if faults:
+            raise ConfigError("the MARS installation cannot be used: " + "; ".join(faults))
         return found
 
     @property
     def is_embedded(self) -> bool:
-        """Whether this is the embedded engine."""
+        """Whether there is nothing but the embedded engine."""
         return self.marssys is None
 
+    def has(self, program: str) -> bool:
+        """Tell whether a program comes from the installed MARS."""
+        return self.marssys is not None and program in _TABLE and program not in self.embedded_programs
+
+    # What is there
+
     def missing(self) -> list[str]:
-        """Return what an installed MARS lacks."""
+        """Return what an installed MARS lacks of what the chain takes from it."""
         if self.marssys is None:
             return []
-        found = [f"no program {name} in {self.marssys}" for name in STOCK_CARDS if self._program(name) is None]
+        if not self.marssys.is_dir():
+            return [f"no folder {self.marssys} (mars.marssys)"]
+        used = [name for name in CHAIN if self.has(name)]
+        found = [f"no program {name} in {self.marssys}" for name in used if self.program_path(name) is None]
         folder = self.marssys / CARD_FOLDER
-        cards = [card for cards in STOCK_CARDS.values() for card in cards]
+        cards = [card for name in used for card in STOCK_CARDS[name]]
         found += [f"no run card {card} in {folder}" for card in cards if not (folder / card).is_file()]
         if self.rootsys is None:
             found.append("no ROOT: set mars.rootsys or $ROOTSYS")
@@ -94,55 +124,136 @@ class Installation:
             found.append(f"no folder {self.rootsys} (mars.rootsys)")
         return found
 
-    def _program(self, name: str) -> Path | None:
-        assert self.marssys is not None
+    def mismatches(self, *, simulated: bool = False) -> list[str]:
+        """Return what does not go together: MARS reads no file of ours, and our melibea no forest of MARS.
+
+        `simulated` tells that the files at the beginning are those of the embedded observatory.
+        """
+        if self.marssys is None or self.reads_plain_trees:
+            return []
+        used = [name for name in CHAIN if self.has(name)]
+        found = []
+        if simulated and self.has("star"):
+            found.append(f"archive.url is 'embedded', but {_REFUSAL}")
+        for name in used:
+            before = [other for other in CHAIN[: CHAIN.index(name)] if not self.has(other)]
+            if before:
+                found.append(f"mars.stages: {name} would come from MARS after our {before[-1]}, but {_REFUSAL}")
+        if self.has("coach") and not self.has("melibea"):
+            found.append("mars.stages: our melibea cannot read the forests of MARS: take coach from here as well")
+        return found
+
+    def program_path(self, name: str) -> Path | None:
+        """Return where a program of an installed MARS lies."""
+        if self.marssys is None:
+            return None
         for folder in (self.marssys, self.marssys / "bin"):
             if os.access(folder / name, os.X_OK) and (folder / name).is_file():
                 return folder / name
         return None
 
     @cached_property
+    def reads_plain_trees(self) -> bool:
+        """Whether it says of itself that it can read files that this package writes."""
+        path = self.marssys / ABILITIES if self.marssys else None
+        return path is None or (path.is_file() and Runcard.read(path).flag(PLAIN))
+
+    def programs(self) -> dict[str, Path | None]:
+        """Return where each known program of MARS lies; None for those that are not there."""
+        return {name: self.program_path(name) for name in _TABLE}
+
+    # Versions
+
+    @property
     def version(self) -> str:
-        """Name and version of the programs."""
-        if self.marssys is None:
+        """Name and version of the programs, of both kinds where both are used."""
+        used = [name for name in CHAIN if self.has(name)]
+        kinds = [self.version_of(used[0])] if used else []
+        return " and ".join([*kinds, *([f"embedded {__version__}"] if len(used) < len(CHAIN) else [])])
+
+    def version_of(self, program: str) -> str:
+        """Return name and version of a program; one of MARS is asked once, with `-h`."""
+        if not self.has(program):
             return f"embedded {__version__}"
-        program = self._program("star")
-        if program is None:
-            return "MARS of unknown version"
+        if program not in self._versions:
+            match = re.search(r"V\d+-\d+(?:-\d+)?", self.ask(program))
+            self._versions[program] = f"MARS {match[0]}" if match else UNKNOWN_VERSION
+        return self._versions[program]
+
+    def ask(self, program: str) -> str:
+        """Return what a program of MARS says when it is asked for help, or why it says nothing."""
+        path = self.program_path(program)
+        if path is None:
+            return f"no program {program} in {self.marssys}"
         try:
             told = subprocess.run(
-                [program, "-h"],
+                [path, "-h"],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 errors="replace",
-                timeout=30,
+                timeout=_ASK_S,
                 env=self.environment(),
                 check=False,
             )
-        except (OSError, subprocess.TimeoutExpired):
-            return "MARS of unknown version"
-        match = re.search(r"V\d+-\d+(?:-\d+)?", told.stdout + told.stderr)
-        return f"MARS {match[0]}" if match else "MARS of unknown version"
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return str(error)
+        return told.stdout + told.stderr
+
+    def identity(self, program: str) -> dict[str, str]:
+        """Return what of an installation determines the results of a program: version and stock card; for records."""
+        if not self.has(program):
+            return {}
+        assert self.marssys is not None
+        texts = [
+            str(Runcard.read(path).with_includes())
+            for card in STOCK_CARDS[program]
+            if (path := self.marssys / CARD_FOLDER / card).is_file()
+        ]
+        digest = hashlib.sha256("".join(texts).encode(errors="surrogateescape")).hexdigest()
+        return {"MARS": self.version_of(program), "stock card": digest[:12]}
+
+    # Running
 
     def environment(self) -> dict[str, str]:
         """Return the whole environment of a child of an installed MARS: little of ours, and what MARS needs."""
-        env = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        env = {name: os.environ[name] for name in (*_KEPT, *self.keep) if name in os.environ}
         folders = [str(path) for path in (self.marssys, self.rootsys) if path]
-        return env | {
-            "MARSSYS": str(self.marssys),
-            "ROOTSYS": str(self.rootsys or ""),
-            "PATH": ":".join([*folders, *(f"{folder}/bin" for folder in folders), "/usr/local/bin:/usr/bin:/bin"]),
-            "LD_LIBRARY_PATH": ":".join([*folders, *(f"{folder}/lib" for folder in folders)]),
+        paths = {
+            "PATH": [*folders, *(f"{folder}/bin" for folder in folders), "/usr/local/bin:/usr/bin:/bin"],
+            "LD_LIBRARY_PATH": [*folders, *(f"{folder}/lib" for folder in folders)],
         }
+        joined = {name: ":".join([*own, *([env[name]] if name in env else [])]) for name, own in paths.items()}
+        return env | {"MARSSYS": str(self.marssys), "ROOTSYS": str(self.rootsys or "")} | joined
 
     def card_for(self, program: Declaration) -> Runcard:
-        """Return the run card that a program will be run with: what was set, before the stock card of MARS."""
-        if self.marssys is None or program.always_embedded:
+        """Return the run card that a program will be run with: what was set, before the stock card of MARS.
+
+        Keys that only the embedded engine knows are left out for MARS.
+
+        Raises
+        ------
+        InputError
+            If keys are missing that the program asks for.
+        """
+        if not self.has(program.name):
             return program.runcard
+        assert self.marssys is not None
+        ours = {item.key for item in program.declared if item.known_to == "ours"}
+        values = {key: value for key, value in program.card_values().items() if key not in ours}
         cards = STOCK_CARDS[program.name]
-        stock = Runcard.read(self.marssys / CARD_FOLDER / cards[(program.telescope or 1) - 1])
-        return stock.override(program.card_values())
+        card = Runcard(name=str(program.card_path))
+        if cards:
+            number = min((program.telescope or 1), len(cards)) - 1
+            card = Runcard.read(self.marssys / CARD_FOLDER / cards[number]).with_includes()
+        card = card.override(values)
+        absent = [item.key for item in program.declared if item.required and item.key not in card.values]
+        if absent:
+            raise InputError(
+                f"{program.name}: neither you nor the stock card set {', '.join(absent)}",
+                hint="set them with set_parameter",
+            )
+        return card
 
     def command_for(self, program: Declaration, *, log: Path) -> Command:
         """Return the command that runs a program; its output folder and run card are made.
@@ -150,28 +261,79 @@ class Installation:
         Raises
         ------
         ConfigError
-            If MARS has no such program.
+            If there is no such program.
         InputError
-            If MARS could not be told which files to take.
+            If the program could not read its input, or not be told which files to take.
         MissingInputError
             If MARS has no stock card for it.
         """
+        if self.has(program.name):
+            return self._of_mars(program, log)
+        if program.name in _TABLE and program.name not in CHAIN:
+            raise ConfigError(
+                f"the embedded engine has no {program.name}: {_TABLE[program.name]['instead']}",
+                hint="with an installed MARS: mars.installation = 'installed' and mars.marssys",
+            )
+        alien = [item.key for item in program.declared if item.known_to == "mars" and program.values.get(item.key)]
+        if alien:
+            raise InputError(f"the embedded {program.name} does not know {', '.join(alien)}: only MARS does")
         card = self.card_for(program)
-        words = program.words(card)
-        if self.is_embedded or program.always_embedded:
-            program.prepare(card)
-            words = [program.name, *words]
-            argv = (sys.executable, "-m", ENGINE, *words)
-            return Command(argv, log, entry=f"{ENGINE}.__main__:main", arguments=tuple(words))
-        path = self._program(program.name)
+        words = [program.name, *program.words(card)]
+        program.prepare(card)
+        argv = (sys.executable, "-m", ENGINE, *words)
+        return Command(argv, log, entry=f"{ENGINE}.__main__:main", arguments=tuple(words))
+
+    def _of_mars(self, program: Declaration, log: Path) -> Command:
+        path = self.program_path(program.name)
         if path is None:
             raise ConfigError(f"MARS in {self.marssys} has no program {program.name}")
-        words = _each_flag_once(words)
+        if not self.reads_plain_trees:
+            refuse_ours(program)
+        card = self.card_for(program)
+        known = set(_TABLE[program.name]["flags"].split()) | {item.key for item in program.declared if item.flag}
+        words = [word for word in program.words(card) if not word.startswith("-") or word.split("=")[0] in known]
+        words = each_flag_once(words)
         program.prepare(card)
-        return Command((str(path), *words), log, env=self.environment())
+        cwd = program.out.absolute() if program.here else None
+        return Command((str(path), *words), log, env=self.environment(), cwd=cwd, timeout_s=self.time_limit_s)
 
     def __str__(self) -> str:
-        return "embedded engine" if self.is_embedded else f"MARS in {self.marssys}"
+        if self.is_embedded:
+            return "embedded engine"
+        ours = f", {', '.join(name for name in CHAIN if name in self.embedded_programs)} of the embedded engine"
+        return f"MARS in {self.marssys}{ours if self.embedded_programs else ''}"
+
+
+_REFUSAL = (
+    "MARS cannot read files that this package or its simulation has written: "
+    "they hold plain branches, not objects of its classes"
+)
+
+
+def refuse_ours(program: Declaration) -> None:
+    """Refuse input that this package or its simulation has written, for an installed MARS.
+
+    Raises
+    ------
+    InputError
+        With the reason, naming the files.
+    """
+    ours = [path.name for path in program.inputs() if _is_ours(path)]
+    if ours:
+        more = f" and {len(ours) - 1} more" if len(ours) > 1 else ""
+        raise InputError(
+            f"{ours[0]}{more} cannot be given to the {program.name} of MARS: {_REFUSAL}",
+            hint=f"take {program.name} from the embedded engine: mars.stages.{program.name} = 'embedded'",
+        )
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell whether a ROOT file was written by this package or its simulation: it says so in a branch of its own."""
+    try:
+        with open_root(path) as file:
+            return any(read_cards(file, path, branch) for branch in (CARDS, PROVENANCE))
+    except MagicpyError:
+        return False  # whoever reads it will say what is wrong with it
 
 
 def is_embedded(argv: Sequence[str]) -> bool:
@@ -179,43 +341,6 @@ def is_embedded(argv: Sequence[str]) -> bool:
     return ENGINE in argv
 
 
-def _each_flag_once(words: Sequence[str]) -> list[str]:
-    """Return a command line in which several files of one flag are named by one pattern: MARS takes no more.
-
-    Raises
-    ------
-    InputError
-        If no pattern names exactly these files.
-    """
-    given: dict[str, list[str]] = {}
-    for word in words:
-        flag, _, value = word.partition("=")
-        given.setdefault(flag, []).append(value)
-    return [
-        f"{flag}={values[0] if len(values) == 1 else _pattern_of(flag, values)}" if values[0] else flag
-        for flag, values in given.items()
-    ]
-
-
-def _pattern_of(flag: str, escaped: Sequence[str]) -> str:
-    head = _common_head(escaped)
-    tail = _common_head([name[len(head) :][::-1] for name in escaped])[::-1]
-    pattern = f"{head}*{tail}"
-    named = {glob.escape(path) for path in glob.glob(pattern)}  # noqa: PTH207
-    if "/" in "".join(name[len(head) : len(name) - len(tail)] for name in escaped) or named != set(escaped):
-        raise InputError(
-            f"MARS takes one pattern for {flag}, and none names exactly these {len(escaped)} files: {escaped[0]}, ...",
-            hint="put them, and no others, into a folder of their own",
-        )
-    return pattern
-
-
-def _common_head(names: Sequence[str]) -> str:
-    return "".join(
-        letters[0] for letters in takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
-    )
-
-
-def _environment_path(name: str) -> Path | None:
-    value = os.environ.get(name)
+def _environment_path(name: str, environment: Mapping[str, str] = os.environ) -> Path | None:
+    value = environment.get(name)
     return Path(value) if value else None

@@ -1,13 +1,20 @@
-"""Parameters of programs: flags of the command line and keys of the run card, with type, unit, default and meaning."""
+"""Parameters of programs: flags of the command line and keys of the run card, with type, unit, default and meaning.
+
+They stand in `tables/parameters.csv`, each with the public source that it is known from.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+from magicpy_assets.core.csvtables import rows
+
+_TYPES: dict[str, type] = {"float": float, "int": int, "str": str, "bool": bool}
 _KINDS: dict[type, tuple[type, ...]] = {float: (Real,), int: (Integral,), str: (str, Path)}
 """What may be given where a type is declared."""
 
@@ -21,11 +28,16 @@ class Parameter:
     key
         As it is written: `-savecerevt`, `MJStar.MImgCleanStd.CleanLevel1`.
     type, unit, default, help
-        A flag of type bool is a switch. The default is that of the embedded engine.
+        A flag of type bool is a switch. The default is what counts where nothing is set, as far as that is public;
+        None where it is not, or there is none. Stock cards of an installed MARS come before it.
     source
         From where it is known.
     choices
         The words it can be; empty where any will do.
+    required
+        Whether a run card without it is refused.
+    known_to
+        `both`, or `mars` or `ours` where only an installed MARS or only the embedded engine knows it.
     """
 
     key: str
@@ -36,6 +48,8 @@ class Parameter:
     source: str = "public MARS drivers"
     flag: bool = False
     choices: tuple[str, ...] = ()
+    required: bool = False
+    known_to: str = "both"
 
     def fault(self, value: object) -> str:
         """Return what is wrong with a value, or an empty text."""
@@ -45,6 +59,33 @@ class Parameter:
         if self.choices and value not in self.choices:
             return f"{self.key} = {value!r}: it can be {', '.join(self.choices)}"
         return ""
+
+
+@cache
+def parameters_of(program: str) -> tuple[Parameter, ...]:
+    """Return the parameters that the table knows of a program."""
+    return tuple(
+        Parameter(
+            key=row["key"],
+            type=_TYPES[row["type"]],
+            default=_default(row["default"], _TYPES[row["type"]]),
+            unit=row["unit"],
+            help=row["help"],
+            source=row["source"],
+            flag=row["key"].startswith("-"),
+            choices=tuple(row["choices"].split()),
+            required=row["required"] == "yes",
+            known_to=row["known_to"],
+        )
+        for row in rows("parameters", "mars")
+        if row["program"] == program
+    )
+
+
+def _default(text: str, kind: type) -> Any:
+    if not text:
+        return None
+    return text == "yes" if kind is bool else kind(text)
 
 
 def described(parameters: Iterable[Parameter]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -12,7 +13,9 @@ from magicpy_assets.compute.base import Outcome, execute
 from magicpy_assets.compute.local import open_local
 from magicpy_assets.core.errors import ProgramError
 from magicpy_assets.core.progress import announce
-from magicpy_assets.mars.acceptance import hint_of, last_lines, log_text, product_fault, said
+from magicpy_assets.core.settings import load_settings
+from magicpy_assets.formats.runcard import untouched_in
+from magicpy_assets.mars.acceptance import cause_of, last_lines, log_text, product_fault, said
 from magicpy_assets.mars.declaration import Declaration
 from magicpy_assets.mars.installation import Installation, is_embedded
 
@@ -31,15 +34,26 @@ class Program(Declaration):
     outcomes: tuple[Outcome, ...] = ()
     accepted: bool = False
 
-    def run(self, installation: Installation | None = None, *, parallel: int = 1) -> Self:
-        """Run the program here and now, by default that of the embedded engine.
+    def run(
+        self,
+        installation: Installation | None = None,
+        *,
+        parallel: int = 1,
+        time_limit_s: float | None = None,
+        retries: int = 1,
+    ) -> Self:
+        """Run the program here and now.
 
         Parameters
         ----------
         installation
-            Where the program comes from.
+            Where the program comes from; by default what the settings say.
         parallel
             How many processes may work at the same time, each on one product, where the work can be divided so.
+        time_limit_s
+            After that many seconds a process is stopped; by default that of the installation.
+        retries
+            How often a part is tried again, alone, where that can help: one that was killed, or ended without a word.
 
         Raises
         ------
@@ -50,7 +64,15 @@ class Program(Declaration):
         """
         self.check()
         self.outcomes, self.accepted = (), False
-        errors = self._run(self.parts() if parallel > 1 else [self], installation or Installation.embedded(), parallel)
+        source = installation or Installation.from_settings(load_settings())
+        before = {path: _stamp(path) for path in self.outputs}
+        parts = self.parts() if parallel > 1 else [self]
+        failed = self._run(parts, source, parallel, time_limit_s, before)
+        for _ in range(retries):
+            again = [part for part, error in failed if not error.permanent]
+            lasting = [(part, error) for part, error in failed if error.permanent]
+            failed = lasting + (self._run(again, source, 1, time_limit_s, before) if again else [])
+        errors = [error for _, error in failed]
         if len(errors) > 1:
             told = "\n\n".join(str(error) for error in errors)
             raise ProgramError(f"{self.name} failed for {len(errors)} of its products\n{told}")
@@ -59,12 +81,20 @@ class Program(Declaration):
         self.accepted = True
         return self
 
-    def _run(self, parts: list[Self], installation: Installation, parallel: int) -> list[ProgramError]:
-        """Run parts of the program, and return what went wrong with each that failed."""
-        before = {path: _stamp(path) for path in self.outputs}
+    def _run(
+        self,
+        parts: list[Self],
+        installation: Installation,
+        parallel: int,
+        time_limit_s: float | None,
+        before: dict[Path, tuple[int, int] | None],
+    ) -> list[tuple[Self, ProgramError]]:
+        """Run parts of the program, and return those that failed, each with what went wrong."""
         commands = [installation.command_for(part, log=part.log_path) for part in parts]
-        errors = []
-        with open_local(min(parallel, len(parts))) if len(parts) > 1 else nullcontext() as pool:
+        if time_limit_s is not None:
+            commands = [replace(command, timeout_s=time_limit_s) for command in commands]
+        failed = []
+        with open_local(min(parallel, len(parts))) if parallel > 1 and len(parts) > 1 else nullcontext() as pool:
             results = [
                 pool.submit(execute, command).result if pool else partial(execute, command) for command in commands
             ]
@@ -75,14 +105,14 @@ class Program(Declaration):
                     part.accept(outcome)
                     part._refuse_old(before, outcome.log)
                 except ProgramError as error:
-                    errors.append(error)
+                    failed.append((part, error))
                 announce(len(parts), done, self.name)
-        return errors
+        return failed
 
     def accept(self, outcome: Outcome) -> None:
         """Decide whether a run succeeded: return code, every output there and whole, last words of the log.
 
-        Last words are asked of the embedded programs only: those of MARS are not public.
+        Of an installed MARS last words are asked only where they are public.
 
         Raises
         ------
@@ -90,18 +120,32 @@ class Program(Declaration):
             With the last lines of the log and a hint for known causes.
         """
         log = log_text(outcome)
-        fault = "" if outcome.returncode in self.good_codes else f"return code {outcome.returncode}"
-        fault = fault or next((why for path in self.outputs if (why := product_fault(path, self.trees))), "")
-        if not fault and is_embedded(outcome.argv) and f"{self.name} finished" not in log:
-            fault = "the log does not end with its last words"
+        embedded = is_embedded(outcome.argv)
+        if outcome.returncode not in self.good_codes:
+            fault = f"return code {outcome.returncode}"
+        else:
+            fault = self.output_fault(embedded=embedded)
+        words = f"{self.name} finished" if embedded else self.last_words
+        if not fault and words and words.lower() not in last_lines(log).lower():
+            fault = f"the log does not end with its last words ({words})"
         if fault:
-            reason = said(log)
+            reason, cause = said(log), cause_of(self.name, outcome, log)
             raise ProgramError(
                 f"{reason or f'{self.name} failed ({fault})'}\n{fault}\n{last_lines(log)}",
-                hint=hint_of(outcome, log),
+                hint=cause.hint if cause else None,
                 log_path=outcome.log,
-                permanent=bool(reason),
+                permanent=bool(reason) or (cause is not None and not cause.again),
             )
+        if not embedded:
+            self.complete(outcome)
+
+    def output_fault(self, *, embedded: bool) -> str:
+        """Return what is wrong with the outputs, or an empty text."""
+        asked = [path for path in self.outputs if embedded or path.name not in self.ours_alone]
+        return next((why for path in asked if (why := product_fault(path, self.trees))), "")
+
+    def complete(self, outcome: Outcome) -> None:
+        """Add what belongs to the products, but an installed MARS does not make."""
 
     def _refuse_old(self, before: dict[Path, tuple[int, int] | None], log: Path) -> None:
         """Raise if a product is a file that was there before the run."""
@@ -116,6 +160,11 @@ class Program(Declaration):
         """The log of the last run; those of its parts one after the other."""
         return "".join(log_text(outcome) for outcome in self.outcomes)
 
+    @property
+    def typos(self) -> dict[str, str]:
+        """Run-card keys that the program says it has not read, most likely misspelt; of each the nearest known ones."""
+        return {key: self.likely(key).hint or "" for key in untouched_in(self.log)}
+
     def report(self) -> dict[str, Any]:
         """Return what became of the last run; the seconds of its parts are added up."""
         if not self.outcomes:
@@ -127,14 +176,16 @@ class Program(Declaration):
             "seconds": round(sum(outcome.duration_s for outcome in self.outcomes), 2),
             "outputs": [str(path) for path in self.outputs if path.exists()],
             "logs": [str(outcome.log) for outcome in self.outcomes],
+            "not read": self.typos,
         }
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.files)} files, out={str(self.out)!r}): {self.report()['state']}"
 
     def _repr_html_(self) -> str:
+        state = f"<p>{escape(repr(self))}</p>"
         notices = "".join(f"<p>{escape(notice)}</p>" for notice in self.notices())
-        return f"<code>{escape(self.cmdline)}</code>{notices}{self.parameters.to_html(index=False)}"
+        return f"{state}<code>{escape(self.cmdline)}</code>{notices}{self.parameters.to_html(index=False)}"
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

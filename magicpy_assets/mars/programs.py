@@ -6,19 +6,20 @@ Flags and run-card keys are those that public drivers of MARS use.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Self
 
+from magicpy_assets.compute.base import Outcome
 from magicpy_assets.core import datalevels
 from magicpy_assets.core.datalevels import DataLevel
 from magicpy_assets.core.errors import InputError
 from magicpy_assets.core.runs import DataFile, McFile, parse_name
+from magicpy_assets.mars.acceptance import count_fault
 from magicpy_assets.mars.declaration import PathLike, each, expanded, listed
-from magicpy_assets.mars.parameter import Parameter
 from magicpy_assets.mars.program import Program
 
-OURS = "this project"
 FOREST_FILES = ("RF.root", "disp1/DispRF.root", "disp2/DispRF.root", "EnRF_Stereo.root", "Energy_Table.root")
 TRAINING_REPORT = "training_report.json"
 _FORESTS_OF = {
@@ -43,6 +44,9 @@ class _ByName(Program):
     def by_output(self) -> dict[Path, list[Path]]:
         """Return the files that it will make, and the inputs of each; inputs with odd names are left out."""
         found: dict[Path, list[Path]] = {}
+        given = self.values.get("--outname")
+        if given and len(self.files) == 1:
+            return {self.out / str(given): list(self.files)}
         for path in self.files:
             if (name := _parsed(path)) is not None:
                 found.setdefault(self.out / name.at(self.makes).name, []).append(path)
@@ -61,6 +65,13 @@ class _ByName(Program):
             part.asked, part.files = list(files), files
             parts.append(part)
         return parts
+
+    def output_fault(self, *, embedded: bool) -> str:
+        """Return what is wrong with the outputs, or an empty text; of events no more may come out than go in."""
+        found = super().output_fault(embedded=embedded)
+        return found or next(
+            (why for product, files in self.by_output().items() if (why := count_fault(product, files))), ""
+        )
 
     def faults(self) -> list[str]:
         """Return what is wrong with inputs and parameters."""
@@ -89,20 +100,6 @@ class Star(_ByName):
     name = "star"
     results_version = 2
     takes, makes = datalevels.Calibrated, datalevels.Star
-    declared = (
-        Parameter("MJStar.MImgCleanStd.CleanMethod", str, "Absolute", "", "how levels are meant"),
-        Parameter("MJStar.MImgCleanStd.CleanLevel1", float, 6.0, "phe", "charge of core pixels"),
-        Parameter("MJStar.MImgCleanStd.CleanLevel2", float, 3.5, "phe", "charge of boundary pixels"),
-        Parameter("MJStar.MImgCleanStd.UseSum", bool, True, "", "find core pixels by groups, too", OURS),
-        Parameter("MJStar.MImgCleanStd.UseTime", bool, True, "", "ask for coincidence in time", OURS),
-        Parameter("MJStar.UseAddNoise", bool, False, "", "bring images to the noise of other data"),
-        Parameter("MJStar.MAddNoise.Method", int, 2, "", "only method 2 is known"),
-        Parameter("MJStar.MAddNoise.NewNoiseMean", float, None, "phe", "pedestal mean to reach"),
-        Parameter("MJStar.MAddNoise.NewNoiseRMS", float, None, "phe", "pedestal RMS to reach"),
-        Parameter("MJStar.CalibStarguider", bool, False, "", "starguider calibration"),
-        Parameter("MJStar.UseStarguider", bool, False, "", "correct the pointing"),
-        Parameter("-savecerevt", bool, False, "", "keep the calibrated pixels", flag=True),
-    )
 
     def add_noise(self, mean_phe: float, rms_phe: float) -> Self:
         """Ask for noise to be added until the pedestal has this mean and RMS (phe)."""
@@ -161,21 +158,7 @@ class Coach(Program):
     name = "coach"
     results_version = 2
     trees = ()
-    declared = (
-        Parameter("RF.mcdata", str, None, "", "superstar files of Monte Carlo, wildcards allowed"),
-        Parameter("RF.data", str, None, "", "superstar files of OFF data"),
-        Parameter("RF.outpath", str, None, "", "folder of the forests"),
-        Parameter("RF.zdmin", float, 0.0, "deg", "smallest zenith distance"),
-        Parameter("RF.zdmax", float, 90.0, "deg", "largest zenith distance"),
-        Parameter("RF.zdmargin", float, 0.0, "deg", "how far outside OFF data may lie", OURS),
-        Parameter("RF.minsize", float, 50.0, "phe", "smallest size in both telescopes", OURS),
-        Parameter("RF.model", str, "xgboost", "", "kind of forest", OURS, choices=("xgboost", "random_forest")),
-        Parameter("RF.seed", int, 1, "", "of the random numbers", OURS),
-        Parameter("-RFgh", bool, False, "", "only the gamma/hadron forest", flag=True),
-        Parameter("-RFdisp", bool, False, "", "only the direction forests", flag=True),
-        Parameter("-RFenStereo", bool, False, "", "only the energy forest", flag=True),
-        Parameter("-LUTs", bool, False, "", "only the energy table", flag=True),
-    )
+    ours_alone = frozenset({TRAINING_REPORT})
 
     def __init__(
         self,
@@ -214,6 +197,12 @@ class Coach(Program):
     def arguments(self) -> list[str]:
         """Return the words of the command line after the program's name."""
         return self.common_arguments() + self.flag_arguments()
+
+    def complete(self, outcome: Outcome) -> None:
+        """Say in place of a training report that the coach of MARS measures none of it."""
+        path = self.out / TRAINING_REPORT
+        if not path.exists():
+            path.write_text(json.dumps({"program": outcome.argv[0], "measured": False}) + "\n", encoding="utf-8")
 
     def faults(self) -> list[str]:
         """Return what is wrong with inputs and parameters."""
@@ -271,6 +260,14 @@ class Dl3(_ByName):
         super().__init__(files, out)
         self.mc_files = expanded(mc)
 
+    def output_fault(self, *, embedded: bool) -> str:
+        """Return what is wrong with the outputs, or an empty text; events are counted in ROOT files only."""
+        return Program.output_fault(self, embedded=embedded)
+
+    def inputs(self) -> list[Path]:
+        """Return every file that the program reads."""
+        return [*self.files, *self.mc_files]
+
     def parts(self) -> list[Self]:
         """Return itself: the index files of the folder are made at the end, for all runs."""
         return [self]
@@ -295,11 +292,6 @@ class Spectra(Program):
     name = "spectra"
     always_embedded = True
     results_version = 1
-    declared = (
-        Parameter("spectra.model", str, "log_parabola", "", "of the fit", OURS, choices=("log_parabola", "power_law")),
-        Parameter("spectra.emin", float, None, "TeV", "lowest energy; by default where the instrument begins", OURS),
-        Parameter("spectra.emax", float, None, "TeV", "highest energy", OURS),
-    )
 
     def __init__(self, files: PathLike | Iterable[PathLike], source: str, out: PathLike = ".") -> None:
         super().__init__(files, out)
@@ -325,6 +317,3 @@ def _parsed(path: Path) -> DataFile | McFile | None:
 def _telescope(path: Path) -> int | None:
     name = _parsed(path)
     return name.telescope if name else None
-
-
-ALL: dict[str, type[Program]] = {item.name: item for item in (Star, SuperStar, Coach, Melibea, Dl3, Spectra)}

@@ -7,7 +7,7 @@ brought to the noise of the cell that they serve. Nothing is done here; see `pip
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,9 +87,15 @@ class Images:
         """Take a task into the chain, or return the one that already makes its product."""
         known = self.tasks.get(task.product)
         if known is None:
+            task = replace(task, parameters={**task.parameters, **self._programs_of(task)})
             self.tasks.update(dict.fromkeys(task.products, task))
             return task
         return known
+
+    def _programs_of(self, task: Task) -> dict[str, str]:
+        """Return what an installed MARS adds to the identity of a task's products."""
+        name = datalevels.RandomForest.key
+        return self.session.installation.identity(programs.Coach.name if task.stage == name else task.stage)
 
     def ordered(self) -> list[Task]:
         """Every task once, in an order in which inputs come first."""

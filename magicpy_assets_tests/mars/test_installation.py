@@ -12,7 +12,7 @@ from magicpy_assets.compute.base import execute
 from magicpy_assets.core.errors import ConfigError, InputError
 from magicpy_assets.core.settings import load_settings
 from magicpy_assets.formats.runcard import Runcard
-from magicpy_assets.mars.installation import CARD_FOLDER, STOCK_CARDS, Installation
+from magicpy_assets.mars.installation import CARD_FOLDER, CHAIN, STOCK_CARDS, Installation
 from magicpy_assets.mars.programs import Spectra, Star, SuperStar
 from magicpy_assets.version import __version__
 
@@ -44,10 +44,11 @@ def test_the_embedded_engine_is_the_default(star, tmp_path):
 
 def test_an_installed_mars_is_found_by_settings_or_environment(mars, monkeypatch):
     given = {"installation": "installed", "marssys": str(mars.marssys), "rootsys": str(mars.rootsys)}
-    assert Installation.from_settings(load_settings(mars=given)) == mars.installation
+    found = Installation.from_settings(load_settings(mars=given))
+    assert (found.marssys, found.rootsys) == (mars.marssys, mars.rootsys)
     monkeypatch.setenv("MARSSYS", str(mars.marssys))
     monkeypatch.setenv("ROOTSYS", str(mars.rootsys))
-    assert Installation.from_settings(load_settings(mars={"installation": "installed"})) == mars.installation
+    assert Installation.from_settings(load_settings(mars={"installation": "installed"})) == found
 
 
 def test_without_a_place_it_says_where_one_could_be_named():
@@ -65,7 +66,7 @@ def test_everything_missing_is_named_at_once(mars, tmp_path):
     with pytest.raises(ConfigError) as caught:
         Installation.from_settings(load_settings(mars=given))
     text = str(caught.value)
-    named = {name: f"no program {name} in" in text for name in STOCK_CARDS}
+    named = {name: f"no program {name} in" in text for name in CHAIN}
     assert named == {"star": True, "superstar": False, "coach": True, "melibea": True}
     assert str(tmp_path / "no root") in text
     assert [f"no run card {card} in" in text for card in STOCK_CARDS["star"]] == [False, True]
@@ -74,7 +75,7 @@ def test_everything_missing_is_named_at_once(mars, tmp_path):
 
 def test_programs_may_lie_in_bin(mars):
     (mars.marssys / "bin").mkdir()
-    for name in STOCK_CARDS:
+    for name in CHAIN:
         (mars.marssys / name).rename(mars.marssys / "bin" / name)
     assert mars.installation.missing() == []
 

@@ -18,9 +18,10 @@ from magicpy_assets.core.errors import InputError, ProgramError
 from magicpy_assets.formats.runcard import Runcard
 from magicpy_assets.mars.acceptance import LAST_LINES
 from magicpy_assets.mars.declaration import expanded
+from magicpy_assets.mars.high_level import ALL
 from magicpy_assets.mars.installation import Installation
 from magicpy_assets.mars.program import Program
-from magicpy_assets.mars.programs import ALL, FOREST_FILES, Coach, Dl3, Melibea, Spectra, Star, SuperStar
+from magicpy_assets.mars.programs import FOREST_FILES, Coach, Dl3, Melibea, Spectra, Star, SuperStar
 
 RUN = "05095172"
 Y1 = [f"20210314_M1_{RUN}.{subrun:03d}_Y_CrabNebula-W0.40+035.root" for subrun in (1, 2)]

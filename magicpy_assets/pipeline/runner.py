@@ -266,7 +266,7 @@ class Runner:
             "product": task.product.name,
             "inputs": inputs,
             "program": active.program.name if active.program else "download",
-            "program_version": self.session.installation.version if active.program else "",
+            "program_version": self.session.installation.version_of(active.program.name) if active.program else "",
             "results_version": task.results_version,
             "parameters": dict(task.parameters),
             "start": datetime.fromtimestamp(active.started, UTC).isoformat(timespec="seconds"),

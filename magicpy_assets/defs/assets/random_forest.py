@@ -33,18 +33,22 @@ def forests_separate(session: Session, report: Report) -> dg.AssetCheckResult:
 
 
 def _quality(session: Session, cell: Cell, report: Report) -> dict[str, Any]:
-    path = session.layout.forest(cell) / TRAINING_REPORT
-    if not path.is_file():
+    folder = session.layout.forest(cell)
+    if not (folder / TRAINING_REPORT).is_file():
         return {}
     from magicpy_assets.plots.figures import forest_figure
+    from magicpy_assets.plots.forests import ForestReport
 
-    quality = json.loads(path.read_text(encoding="utf-8"))
+    quality = ForestReport.read(folder, cell.text)
+    quality.save(folder)
     return {
         "auc": quality["auc"],
         "gamma_events": quality["gamma_events"],
         "off_events": quality["off_events"],
-        "quality": inline(forest_figure(quality, title=cell.text)),
-        "training_report": dg.MetadataValue.path(str(path)),
+        "off_runs": quality["off_runs"],
+        "held_out": quality["held_out"]["off"],
+        "quality": inline(forest_figure(quality.report, title=cell.text)),
+        "training_report": dg.MetadataValue.path(str(folder / TRAINING_REPORT)),
     }
 
 

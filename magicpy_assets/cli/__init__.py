@@ -58,7 +58,7 @@ def magicpy(
 
 
 app.command()(chain.search)
-app.command("get")(chain.level_verb("calibrated", "Download the calibrated files of a source."))
+app.command()(chain.get)
 app.command("star")(chain.level_verb("star", "Clean and describe the images of a source."))
 app.command("superstar")(chain.level_verb("superstar", "Join the images of both telescopes."))
 app.command()(training.off)

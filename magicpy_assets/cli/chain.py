@@ -65,6 +65,30 @@ def _tell(report: Report, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
+def get(
+    name: SourceName,
+    period: PeriodName = None,
+    cell: CellText = None,
+    level: Annotated[
+        list[str] | None,
+        typer.Option("--level", help="superstar or calibrated; by default calibrated; may be repeated"),
+    ] = None,
+    wait: Annotated[float, typer.Option("--wait", min=0.0, help="minutes to wait for files on tape")] = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Download the data of a source: calibrated files, and the archive's own superstar."""
+    cells = parse_cells(cell)
+    from magicpy_assets.analysis.getting import levels_of
+    from magicpy_assets.core import datalevels
+
+    levels = levels_of([datalevels.by_key(key) for key in level] if level else None)
+    with open_source(name, period, quiet=as_json) as source:
+        if cells:
+            source.filter({"cell": [wanted.text for wanted in cells]})
+        report = source.get_data(levels, wait=wait, say=(lambda line: None) if as_json else echo)
+    _tell(report, as_json)
+
+
 def level_verb(up_to: str, meaning: str) -> Callable[..., None]:
     """Return the verb that brings a source up to a level."""
 

@@ -117,9 +117,9 @@ class TestOnTheWholeChain:
     def finished(self, chain, monkeypatch):
         monkeypatch.setenv("MAGICPY_STORE", str(chain.session.layout.root))
 
-    @pytest.mark.parametrize("verb", ["get", "star", "superstar", "melibea", "dl3"])
+    @pytest.mark.parametrize("verb", ["get --level calibrated", "star", "superstar", "melibea", "dl3"])
     def test_what_is_done_is_not_done_again(self, magicpy, chain, verb):
-        told = magicpy(verb, "CrabNebula", "--cell", chain.cell.text, "--json")
+        told = magicpy(*verb.split(), "CrabNebula", "--cell", chain.cell.text, "--json")
         assert told.code == 0
         assert told.document["tasks"]["cached"] == len(told.document["rows"]) > 0
 

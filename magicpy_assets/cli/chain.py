@@ -71,7 +71,7 @@ def get(
     cell: CellText = None,
     level: Annotated[
         list[str] | None,
-        typer.Option("--level", help="superstar or calibrated; by default calibrated; may be repeated"),
+        typer.Option("--level", help="superstar or calibrated; by default both; may be repeated"),
     ] = None,
     wait: Annotated[float, typer.Option("--wait", min=0.0, help="minutes to wait for files on tape")] = 0.0,
     as_json: AsJson = False,

@@ -34,9 +34,11 @@ def known_runs(session: Session, *, source: str | None = None) -> pd.DataFrame:
     """
     runs = session.catalogue.runs(source=source).copy()
     runs["nsb_catalogue"] = runs["nsb"]
-    fields = {name: is_off_candidate(name) and name not in session.settings.sources for name in set(runs["source"])}
+    fields = {name: _may_be_off(name) and name not in session.settings.sources for name in runs["source"].unique()}
     runs["off"] = runs["source"].map(fields).astype(bool)
     levels = measured_levels(session.layout)
+    if not levels:
+        return runs.assign(**{PEDESTAL_MEAN: float("nan"), PEDESTAL_RMS: float("nan")})
     runs[PEDESTAL_MEAN] = runs["run"].map({run: level.mean_phe for run, level in levels.items()}).astype(float)
     runs[PEDESTAL_RMS] = runs["run"].map({run: level.rms_phe for run, level in levels.items()}).astype(float)
     known = runs[PEDESTAL_RMS].notna()
@@ -50,6 +52,12 @@ def known_runs(session: Session, *, source: str | None = None) -> pd.DataFrame:
     for name, values in with_cells(placed)[["nsb", *(column.name for column in CELL_COLUMNS)]].items():
         runs.loc[known, name] = values
     return runs
+
+
+@lru_cache(maxsize=4096)
+def _may_be_off(name: str) -> bool:
+    """Ask the table of sources once for each name: a name that it does not know takes a while."""
+    return is_off_candidate(name)
 
 
 @dataclass(frozen=True)

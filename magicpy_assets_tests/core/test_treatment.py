@@ -1,5 +1,7 @@
 """What is done with a run follows from its own sky, voltage and filter."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,3 +60,22 @@ def test_a_level_is_brought_to_the_row_in_which_most_time_was_observed():
     assert moons.target(high) == moons.cleaning(9.0, "reduced")
     assert moons.target(high, [(9.0, 900.0), (13.0, 1800.0)]) == moons.cleaning(13.0, "reduced")
     assert moons.target(high, [(9.0, 900.0), (13.0, 900.0)]) == moons.cleaning(9.0, "reduced")
+
+
+def test_the_page_on_moonlight_shows_the_table_that_is_used():
+    page = Path(__file__).parents[2] / "docs" / "moonlight.md"
+    lines = [line.strip("| ").split(" | ") for line in page.read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
+    shown = [tuple(line) for line in lines if len(line) == 8][2:]
+    known = [
+        (f"{row.nsb_low:g} - {row.nsb_high:g}", hv, optical_filter, *(f"{value:g}" for value in numbers(row)))
+        for hv, optical_filter in (("nominal", "none"), ("reduced", "none"), ("nominal", "uv"))
+        for row in moons.cleanings(hv, optical_filter)
+    ]
+    assert shown == known
+    levels = [line for line in lines if len(line) == 3][2:]
+    assert levels == [[m.key, f"{m.nsb_low:g} - {m.nsb_high:g}", moons.voltage_of(m)] for m in moons.ALL]
+
+
+def numbers(row):
+    """The numbers of a row in the order of the page."""
+    return row.level1_phe, row.level2_phe, row.pedestal_mean_phe, row.pedestal_rms_phe, row.size_cut_phe

@@ -15,6 +15,7 @@ from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.errors import InputError
 from magicpy_assets.core.runs import REPORT_COLUMNS, night_folder, with_cells
 from magicpy_assets.core.settings import Settings
+from magicpy_assets.mars.installation import Installation
 from magicpy_assets.pipeline.off_data import OffSelection, candidates, first_hours, off_runs, selection_path
 from magicpy_assets.pipeline.plan import plan
 from magicpy_assets.pipeline.runs import PEDESTAL_MEAN, PEDESTAL_RMS, known_runs, moved_runs
@@ -58,6 +59,9 @@ class Listings:
             ]  # fmt: skip
         return [RemoteFile(f"/Data/{level.name}/v1/{source}/{night}/{name}") for name in names]
 
+    def offered_nights(self, level, source):
+        return sorted({night_folder(run["date"]) for run in self.runs if run["source"] == source})
+
     def mc_files(self, period, zenith, use):
         names = self.mc.get(use, [f"GA_M{tel}_{zenith}_8_{173700 + (use == 'test')}_Y_wr.root" for tel in (1, 2)])
         return [RemoteFile(f"/MC/Calibrated/v1/{period}/{zenith}/{use}/{name}") for name in names]
@@ -71,6 +75,8 @@ def opened(tmp_path):
         table = with_cells(pd.DataFrame(runs, columns=[column.name for column in REPORT_COLUMNS]))
         return SimpleNamespace(
             settings=Settings(**settings),
+            installation=Installation.from_settings(Settings()),
+            age="",
             layout=Layout(tmp_path / "store"),
             archive=Listings(runs, superstar, mc or {}),
             catalogue=SimpleNamespace(

@@ -27,6 +27,19 @@ _MC = re.compile(
 )
 
 
+def plain(name: str) -> str:
+    """Return a name that may become a part of a path: printable, no folder in it, not hidden.
+
+    Raises
+    ------
+    InputError
+        For any other: names come from servers and run reports, and must not lead elsewhere.
+    """
+    if not name or not name.isprintable() or name.startswith(".") or "/" in name or "\\" in name:
+        raise InputError(f"{name!r} is no plain name: it could lead out of the store")
+    return name
+
+
 @dataclass(frozen=True)
 class Wobble:
     """Offset of the pointing from the source (deg) and its position angle (deg); old data give only `W1` or `W2`.

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from magicpy_assets.core.errors import InputError, MissingInputError
-from magicpy_assets.core.runs import REPORT_COLUMNS, night_folder
+from magicpy_assets.core.runs import REPORT_COLUMNS, night_folder, plain
 
 EMPTY = "-"
 SIMULATED_REMARK = "SIMULATED"
@@ -136,8 +136,8 @@ def _parse_row(words: list[str]) -> dict[str, Any] | None:
     return {
         "run": _number(value, "run", int),
         "date": np.datetime64(_date(value["date"]), "s"),
-        "source": value["source"],
-        "wobble": "" if value["wobble"] == EMPTY else value["wobble"],
+        "source": plain(value["source"]),
+        "wobble": "" if value["wobble"] == EMPTY else plain(value["wobble"]),
         "source_ra_deg": 15.0 * _number(value, "ra_h"),
         "source_dec_deg": _number(value, "dec_deg"),
         "start_mjd": _number(value, "mjd"),

@@ -10,7 +10,7 @@ from magicpy_assets.core import datalevels
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.datalevels import DataLevel
 from magicpy_assets.core.errors import InputError
-from magicpy_assets.core.runs import night_folder, night_of
+from magicpy_assets.core.runs import night_folder, night_of, plain
 
 FORESTS = "RFs"
 MONTE_CARLO = "MC"
@@ -33,7 +33,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Layout:
-    """The paths of a store."""
+    """The paths of a store.
+
+    Names of sources and files come from outside: one that could lead elsewhere has no path, but raises InputError.
+    """
 
     root: Path
 
@@ -56,7 +59,7 @@ class Layout:
 
     def data(self, source: str, level: DataLevel, cell: Cell, name: str) -> Path:
         """Return the path of a product made here: `<source>/<level>/<period>/<zenith>-<moon>/<name>`."""
-        return self.root / source / level.key / cell.period.name / cell.zenith_moon / name
+        return self.root / plain(source) / level.key / cell.period.name / cell.zenith_moon / plain(name)
 
     def calibrated(self, source: str, night: date, name: str) -> Path:
         """Return the path of a downloaded calibrated file: `<source>/calibrated/<YYYY_MM_DD>/<name>`."""
@@ -67,7 +70,7 @@ class Layout:
 
         The level's folder is `calibrated` or `superstar-archive`.
         """
-        return self.root / source / ARCHIVED[level] / night_folder(night) / name
+        return self.root / plain(source) / ARCHIVED[level] / night_folder(night) / plain(name)
 
     def forest(self, cell: Cell) -> Path:
         """Return the folder of a cell's forests: `RFs/<period>/<zenith>/<moon>`."""
@@ -79,11 +82,11 @@ class Layout:
         `use` is `train` or `test`.
         """
         noise = f"{zenith}-{moon}" if moon else zenith
-        return self.root / MONTE_CARLO / use / level.key / period / noise / name
+        return self.root / MONTE_CARLO / use / level.key / period / noise / plain(name)
 
     def combined(self, source: str, period: str | None, name: str) -> Path:
         """Return the path of a result over several cells: `<source>/combined/<period, or all>/<name>`."""
-        return self.root / source / COMBINED / (period or ALL_PERIODS) / name
+        return self.root / plain(source) / COMBINED / (period or ALL_PERIODS) / plain(name)
 
     def catalogue(self, night: date) -> Path:
         """Return the path of a night of the run catalogue."""

@@ -73,7 +73,7 @@ def test_paths_are_those_that_people_know():
     assert {key: path.relative_to(LAYOUT.root).as_posix() for key, path in relative.items()} == {
         "star": "CrabNebula/star/ST0316/za35to50-weak/a.root",
         "calibrated": "CrabNebula/calibrated/2021_03_14/a.root",
-        "downloaded": "CrabNebula/superstar/2021_03_14/a.root",
+        "downloaded": "CrabNebula/superstar-archive/2021_03_14/a.root",
         "forest": "RFs/ST0316/za35to50/weak",
         "mc": "MC/train/calibrated/ST0316/za35to50/a.root",
         "mc star": "MC/test/star/ST0316/za35to50-weak/a.root",

@@ -2,7 +2,8 @@
 
 It is copied into a folder under the names of the programs. There it looks for `behaviour` in `$MARSSYS`, of lines
 `word`, `program: word` or `program once: word` (for its first call only). `ok` copies `good.root` to wherever the real
-program would write; `work` lets the embedded engine do the work. As a real one, it takes one pattern for each flag,
+program would write; `work` lets the embedded engine do the work; `replay` copies what it has made of the same input
+elsewhere, in the store that `replay` in `$MARSSYS` names. As a real one, it takes one pattern for each flag,
 needs a run card and `-b`, refuses flags that it does not know, and tells which keys of the card nobody has read.
 """
 
@@ -125,6 +126,19 @@ def work(program: str, words: list[str]) -> int:
     return code
 
 
+def replay(store: Path, made: list[Path]) -> int:
+    for path in made:
+        tail = path.relative_to(path.parents[1]) if path.parent.name in ("disp1", "disp2") else Path(path.name)
+        known = sorted(store.rglob(str(tail)))
+        if not known:
+            print(f"ERROR: nothing like {tail} in {store}")
+            return 1
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(known[0], path)
+    print(f"{len(made)} files copied")
+    return 0
+
+
 def main(program: str, words: list[str]) -> int:
     if words == ["-h"]:
         print(f"{program} - MARS V3-1-7 - Magic Analysis and Reconstruction Software")
@@ -144,6 +158,8 @@ def main(program: str, words: list[str]) -> int:
     behaviour = told_to(marssys, program)
     if behaviour == "work":
         return work(program, words)
+    if behaviour == "replay":
+        return replay(Path((marssys / "replay").read_text()), outputs(program, given, card))
     for number in range(30):
         print(f"{program}: event {number}", flush=True)
     if behaviour == "fail":

@@ -2,16 +2,19 @@
 
 Run-card keys (named after flute's): `dl3.HadEffi` (0.9), `dl3.Theta2Effi` (0.75): share of the gammas that the cuts
 keep in each bin of estimated energy; `dl3.allowedHadRangeMin`/`Max` (0.15, 0.95), `dl3.allowedTheta2RangeMin`/`Max`
-(0.01, 0.05 deg²): what the cuts may be; `dl3.minSize` (50 phe, in both telescopes); `dl3.deadTimePerEvent` (26e-6 s);
-`dl3.background` (yes): add the background of the field; `dl3.allowMixed` (no): go on though forests or cleaning differ.
+(0.01, 0.05 deg²): what the cuts may be; `dl3.fixedHadCut`, `dl3.fixedTheta2Cut` (deg²): one cut for all energies
+instead; `dl3.kind` (point-like; or full-enclosure: a PSF and no on radius); `dl3.minSize` (50 phe, in both telescopes);
+`dl3.deadTimePerEvent` (26e-6 s); `dl3.background` (yes): add the background of the field; `dl3.allowMixed` (no): go on
+though forests or cleaning differ.
 
-Responses are of the simulations around the zenith distance of the run, see :mod:`magicpy_assets.science.irf`.
+Responses are of the simulations around the zenith distance of the run, interpolated to it where there are enough of
+them, see :mod:`magicpy_assets.science.zenith`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +39,9 @@ from magicpy_assets.formats.runcard import Runcard
 from magicpy_assets.science.background import FieldBackground, field_background
 from magicpy_assets.science.counts import tangent_plane
 from magicpy_assets.science.cuts import CutRules, Cuts, find_cuts
-from magicpy_assets.science.irf import make_responses
+from magicpy_assets.science.irf import KINDS, Responses
 from magicpy_assets.science.live_time import DEAD_TIME_S, LiveTime, measure
+from magicpy_assets.science.zenith import responses_at
 
 RATE_TOLERANCE = 0.25
 
@@ -47,6 +51,7 @@ class Settings:
     """What the run card asks for."""
 
     rules: CutRules
+    kind: str
     min_size_phe: float
     dead_time_s: float
     background: bool
@@ -83,6 +88,8 @@ def _dl3(given: Any, card: Runcard, log: Log) -> str:
 def _settings(card: Runcard) -> Settings:
     standard = CutRules()
     hadronness, theta2 = standard.hadronness_range, standard.theta2_range_deg2
+    fixed_hadronness = card.number("dl3.fixedHadCut", 0.0, 0.0, 1.0)
+    fixed_theta2 = card.number("dl3.fixedTheta2Cut", 0.0, 0.0, 0.16)
     rules = CutRules(
         hadronness_efficiency=card.number("dl3.HadEffi", standard.hadronness_efficiency, 0.01, 1.0),
         theta_efficiency=card.number("dl3.Theta2Effi", standard.theta_efficiency, 0.01, 1.0),
@@ -95,8 +102,13 @@ def _settings(card: Runcard) -> Settings:
             card.number("dl3.allowedTheta2RangeMax", theta2[1], 0.0, 0.16),
         ),
     )
+    if fixed_hadronness:
+        rules = replace(rules, hadronness_range=(fixed_hadronness, fixed_hadronness))
+    if fixed_theta2:
+        rules = replace(rules, theta2_range_deg2=(fixed_theta2, fixed_theta2))
     return Settings(
         rules=rules,
+        kind=card.choice("dl3.kind", KINDS, KINDS[0]),
         min_size_phe=card.number("dl3.minSize", 50.0, 0.0, 1e5),
         dead_time_s=card.number("dl3.deadTimePerEvent", DEAD_TIME_S, 0.0, 0.1),
         background=card.flag("dl3.background", True),
@@ -121,12 +133,12 @@ def process(
     live = measure(events.mjd, events.time_since_trigger_s, settings.dead_time_s, events.n_triggers)
     _report_live_time(live, events, log)
     zd_deg = float(np.mean(events.pointing["zd_deg"]))
-    responses = make_responses(simulations.gammas, simulations.thrown, cuts, zd_deg)
+    responses = responses_at(simulations.gammas, simulations.thrown, cuts, zd_deg, settings.kind)
     log(
-        f"{path.name}: zenith distance {zd_deg:.1f} deg; {responses.n_gammas} gammas of {responses.window.text}; "
+        f"{path.name}: zenith distance {zd_deg:.1f} deg; {responses.n_gammas} gammas of {responses.text}; "
         f"threshold {responses.threshold_gev:.0f} GeV"
     )
-    cards = _cards(events, name, live, simulations, cuts, zd_deg)
+    cards = _cards(events, name, live, _extra(events, live, simulations, responses), zd_deg)
     kept = cuts.keep_gammas(events.energy_gev, events.hadronness)
     columns = gadf.EventColumns(
         event_id=events.event_id[kept],
@@ -136,8 +148,10 @@ def process(
         energy_gev=events.energy_gev[kept],
         gammaness=1 - events.hadronness[kept],
         multiplicity=np.full(int(kept.sum()), 2, dtype=np.int16),
+        alt_deg=events.alt_deg[kept],
+        az_deg=events.az_deg[kept],
     )
-    background = _background(columns, cards) if settings.background else None
+    background = _background(columns, cards, log) if settings.background else None
     gadf.write(output, gadf.run_hdus(cards, columns, responses, background, events.pointing))
     log(f"{output.name}: {kept.sum()} of {len(kept)} events are gamma-like, live time {live.live_time_s:.1f} s")
     return int(kept.sum())
@@ -153,10 +167,16 @@ def _report_live_time(live: LiveTime, events: RunEvents, log: Log) -> None:
             f"WARNING: run {events.info.run}: two measures of the trigger rate differ by a factor "
             f"{live.consistency:.2f}: the live time may be wrong"
         )
+    if not live.closes:
+        log(
+            f"WARNING: run {events.info.run}: effective time {live.effective_time_s:.1f} +- "
+            f"{live.effective_error_s:.1f} s from the differences of event times, but live time {live.live_time_s:.1f} "
+            "s from start and end: events are missing, doubled or not steady"
+        )
 
 
 def _cards(
-    events: RunEvents, name: DataFile, live: LiveTime, simulations: Simulations, cuts: Cuts, zd_deg: float
+    events: RunEvents, name: DataFile, live: LiveTime, extra: dict[str, tuple[Any, str]], zd_deg: float
 ) -> gadf.RunCards:
     pointing = events.pointing
     az = np.radians(pointing["az_deg"])
@@ -171,7 +191,7 @@ def _cards(
         intervals_mjd=live.intervals_mjd,
         dead_fraction=live.dead_fraction,
         origin="MAGIC, simulated" if events.info.simulated else "MAGIC",
-        extra=_extra(events, simulations, cuts),
+        extra=extra,
     )
 
 
@@ -184,8 +204,11 @@ def _position(events: RunEvents, name: DataFile) -> tuple[float, float]:
     return known.ra_deg, known.dec_deg
 
 
-def _extra(events: RunEvents, simulations: Simulations, cuts: Cuts) -> dict[str, tuple[Any, str]]:
-    """Cards that say what was used: forest, Monte Carlo, cuts, cleaning; and what is simulated."""
+def _extra(
+    events: RunEvents, live: LiveTime, simulations: Simulations, responses: Responses
+) -> dict[str, tuple[Any, str]]:
+    """Cards that say what was used: forest, Monte Carlo, cuts, responses, cleaning; and what is simulated."""
+    cuts = responses.cuts
     identities = [events.provenance[card] for card in FOREST_CARDS if card in events.provenance]
     cards: dict[str, tuple[Any, str]] = {
         "SIMULATD": (events.info.simulated, "simulated data"),
@@ -195,28 +218,39 @@ def _extra(events: RunEvents, simulations: Simulations, cuts: Cuts) -> dict[str,
         "CUTRULES": (cuts.text, "share of gammas kept"),
         "MCID": (simulations.identity, "identity of the Monte Carlo"),
         "MCFILES": (simulations.n_files, "number of Monte Carlo files"),
+        "IRFID": (responses.identity, "identity of the responses"),
+        "IRFKIND": (responses.kind, "with an on radius, or with a PSF"),
+        "RFTRAIN": (events.provenance.get("forest trained", ""), "forests"),
         "MCMODEL": (simulations.cards.get("MODEL", ""), "its model"),
         "MELIBEA": (events.path.name, "input file"),
     }
+    if np.isfinite(live.closure):
+        cards |= {
+            "EFFTIME": (round(live.effective_time_s, 3), "[s] from differences of event times"),
+            "EFFERR": (round(live.effective_error_s, 3), "[s] its statistical error"),
+            "EFFCLOSE": (live.closes, "it agrees with LIVETIME"),
+        }
     if events.info.simulated:
         for card, short in (("SIMULATOR", "SIMULATR"), ("MODEL", "MODEL"), ("SEED", "SEED"), ("MIN_PHE", "MINPHE")):
             cards[short] = (events.info.cards.get(card, ""), f"of the simulation: {card.lower()}")
     return {key: value for key, value in cards.items() if value[0] != ""}
 
 
-def _background(events: gadf.EventColumns, cards: gadf.RunCards) -> FieldBackground:
+def _background(events: gadf.EventColumns, cards: gadf.RunCards, log: Log) -> FieldBackground:
     """Background of the run's own field, with the source taken out."""
     x, y = tangent_plane(events.ra_deg, events.dec_deg, *cards.pointing_deg)
     source_x, source_y = tangent_plane(
         np.array(cards.source_deg[0]), np.array(cards.source_deg[1]), *cards.pointing_deg
     )
-    return field_background(
+    background = field_background(
         events.energy_gev,
         np.hypot(x, y),
         np.hypot(x - source_x, y - source_y),
         cards.on_time_s,
         float(np.hypot(source_x, source_y)),
     )
+    log(f"background from {background.text}; its relative errors are in the column BKG_RERR")
+    return background
 
 
 def _range(values: Any) -> str:

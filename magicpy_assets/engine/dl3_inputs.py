@@ -22,8 +22,9 @@ Floats = NDArray[np.float64]
 TIMES = ("mjd_day_1", "milliseconds_1", "nanoseconds_1", "time_diff_s_1")
 POINTING = ("pointing_zd_deg_1", "pointing_az_deg_1", "pointing_ra_h_1", "pointing_dec_deg_1")
 COLUMNS = (
-    *TIMES, *POINTING, "stereo_number_1", "size_phe_1", "size_phe_2", "valid", "hadronness", "energy_rf_gev",
-    "energy_est_gev", "reco_x_deg", "reco_y_deg", "reco_ra_h", "reco_dec_deg", "theta2_deg2", "energy_gev_1",
+    *TIMES, *POINTING, "stereo_number_1", "daq_number_1", "size_phe_1", "size_phe_2", "valid", "hadronness",
+    "energy_rf_gev", "energy_est_gev", "reco_x_deg", "reco_y_deg", "reco_ra_h", "reco_dec_deg", "theta2_deg2",
+    "energy_gev_1",
 )  # fmt: skip
 FOREST_CARDS = ("forest gamma/hadron", "forest M1 direction", "forest M2 direction", "forest energy")
 CLEANING_CARD = "star"
@@ -52,6 +53,8 @@ class RunEvents:
     energy_gev: Floats
     hadronness: Floats
     pointing: dict[str, Floats]
+    alt_deg: Floats
+    az_deg: Floats
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,8 @@ def read_run(path: Path, min_size_phe: float) -> RunEvents:
         energy_gev=table["energy_gev"][kept],
         hadronness=table["hadronness"][kept],
         pointing=_pointing(table, mjd, info, path),
+        alt_deg=90.0 - table["pointing_zd_deg_1"][kept],
+        az_deg=table["pointing_az_deg_1"][kept],
     )
 
 
@@ -119,19 +124,31 @@ def read_simulations(paths: Sequence[Path], min_size_phe: float) -> Simulations:
         raise InputError(f"the Monte Carlo files were thrown over different areas: {sorted(areas)} m²")
     for part, path in zip(parts, paths, strict=True):
         refuse_mixture(parts[0].provenance, part.provenance, paths[0].name, path.name)
-    names = " ".join(sorted(f"{path.name}:{path.stat().st_size}" for path in paths))
+    gammas = Gammas(**{name: _joined([part.gammas for part in parts], name) for name in Gammas.__dataclass_fields__})
+    thrown = Thrown(
+        energy_gev=_joined([part.thrown for part in parts], "energy_gev"),
+        zd_deg=_joined([part.thrown for part in parts], "zd_deg"),
+        area_m2=parts[0].thrown.area_m2,
+    )
     return Simulations(
-        gammas=Gammas(**{name: _joined([part.gammas for part in parts], name) for name in Gammas.__dataclass_fields__}),
-        thrown=Thrown(
-            energy_gev=_joined([part.thrown for part in parts], "energy_gev"),
-            zd_deg=_joined([part.thrown for part in parts], "zd_deg"),
-            area_m2=parts[0].thrown.area_m2,
-        ),
+        gammas=gammas,
+        thrown=thrown,
         provenance=parts[0].provenance,
         cards=parts[0].cards,
-        identity=hashlib.sha256(names.encode()).hexdigest()[:12],
+        identity=_content(gammas, thrown),
         n_files=len(paths),
     )
+
+
+def _content(gammas: Gammas, thrown: Thrown) -> str:
+    """Twelve hexadecimal digits that are the same for the same simulated gammas, whatever the files are called."""
+    digest = hashlib.sha256(f"{thrown.area_m2:.3f}".encode())
+    for part in (gammas, thrown):
+        for name in type(part).__dataclass_fields__:
+            values = getattr(part, name)
+            if isinstance(values, np.ndarray):
+                digest.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
+    return digest.hexdigest()[:12]
 
 
 def refuse_mixture(first: dict[str, str], second: dict[str, str], first_name: str, second_name: str) -> None:
@@ -239,9 +256,12 @@ def _pointing(table: dict[str, NDArray[Any]], mjd: Floats, info: RunInfo, path: 
 
 
 def _recorded(mjd: Floats, number: Floats) -> int:
-    """Triggers that the readout numbered: the highest number of each subrun, in which they start again."""
+    """Triggers that the readout numbered: the highest number of each subrun, in which they start again.
+
+    Two events of nearly the same time may have changed places, so a new subrun is where the number falls by half.
+    """
     in_time = number[np.argsort(mjd, kind="stable")]
-    last = np.append(np.diff(in_time) < 0, True)
+    last = np.append(in_time[1:] < 0.5 * in_time[:-1], True)
     return int(in_time[last].sum())
 
 

@@ -27,6 +27,9 @@ SUFFIXES = (".fits", ".fits.gz", ".fit", ".fit.gz")
 INDEX_NAMES = ("hdu-index.fits.gz", "obs-index.fits.gz", "hdu-index.fits", "obs-index.fits")
 NEEDED_CARDS = ("OBS_ID", "DEADC", "MJDREFI", "MJDREFF", "RA_PNT", "DEC_PNT")
 LIVETIME_TOLERANCE = 0.01
+FITS_BLOCK = 2880
+ONE_PER_CELL = {"FOREST": "forests", "CUTS": "cuts", "MCID": "Monte Carlo", "IRFKIND": "kinds of response"}
+"""Cards of our own that must agree within a folder."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,8 @@ def entry_of(path: Path) -> Entry | None:
     """
     with opened(path) as hdus:
         if "EVENTS" not in hdus:
+            if not path.name.endswith(".gz") and path.stat().st_size % FITS_BLOCK:
+                raise InputError(f"{path}: the file ends within a FITS block", hint="it may be truncated: get it again")
             return None
         cards = _clean_cards(hdus["EVENTS"].header)
         missing = [name for name in NEEDED_CARDS if name not in cards]
@@ -125,18 +130,22 @@ def entry_of(path: Path) -> Entry | None:
     return Entry(path, cards, components)
 
 
-def open_observations(place: Path | str | Iterable[Path | str], source: str | None = None) -> Any:
+def open_observations(
+    place: Path | str | Iterable[Path | str], source: str | None = None, *, allow_mixed: bool = False
+) -> Any:
     """Open DL3 files as gammapy Observations, in order of run number.
 
     `place` is a folder, a file or several; index files are not needed and nothing is written. With `source` only the
-    runs of that source, by its name or an alias.
+    runs of that source, by its name or an alias. Files of one folder belong to one cell: if their forests, cuts or
+    Monte Carlo differ, something was made again and something was not, so they are refused unless `allow_mixed`.
+    Files that do not say are taken on trust; cells in folders of their own may differ.
 
     Raises
     ------
     MissingInputError
         If there are no files, or none of that source.
     InputError
-        If a file cannot be used: which file, which HDU or keyword.
+        If a file cannot be used: which file, which HDU or keyword; if a folder mixes forests, cuts or Monte Carlo.
     """
     from gammapy.data import Observations
 
@@ -146,7 +155,30 @@ def open_observations(place: Path | str | Iterable[Path | str], source: str | No
         chosen = [entry for entry in chosen if _same_name(entry.source, source)]
         if not chosen:
             raise MissingInputError(f"{place}: no run of {source}", hint=f"the files are of: {', '.join(names)}")
+    if not allow_mixed:
+        refuse_mixture(chosen)
     return Observations([_observation(entry) for entry in chosen])
+
+
+def refuse_mixture(chosen: Iterable[Entry]) -> None:
+    """Refuse files of one folder that were made with different forests, cuts, Monte Carlo or kinds of response.
+
+    Raises
+    ------
+    InputError
+        With two files that differ, and in what.
+    """
+    first: dict[tuple[Path, str], Entry] = {}
+    for entry in chosen:
+        for card, what in ONE_PER_CELL.items():
+            if card in entry.cards:
+                other = first.setdefault((entry.path.parent, card), entry)
+                if other.cards[card] != entry.cards[card]:
+                    raise InputError(
+                        f"{other.path.name} and {entry.path.name} in {entry.path.parent} were made with different "
+                        f"{what}: {other.cards[card]} and {entry.cards[card]}",
+                        hint="make them again together, put them into folders of their own, or allow a mixed set",
+                    )
 
 
 def is_simulated(observations: Iterable[Any]) -> bool:

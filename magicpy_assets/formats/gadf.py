@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from magicpy_assets.science.background import FieldBackground
 from magicpy_assets.science.cuts import Cuts
-from magicpy_assets.science.irf import OFFSET_EDGES_DEG, Responses
+from magicpy_assets.science.irf import OFFSET_EDGES_DEG, POINT_LIKE, RAD_EDGES_DEG, Responses
 from magicpy_assets.science.site import HEIGHT_M, LATITUDE_DEG, LONGITUDE_DEG
 from magicpy_assets.version import __version__
 
@@ -60,7 +60,7 @@ class RunCards:
 
 @dataclass(frozen=True)
 class EventColumns:
-    """Events of one run, arrays (n,), in order of time: MJD (UTC), ICRS and horizontal directions in deg, GeV."""
+    """Events of one run, arrays (n,): MJD (UTC), ICRS in deg, GeV; where the telescopes pointed at each, in deg."""
 
     event_id: NDArray[np.int64]
     mjd: Floats
@@ -69,6 +69,8 @@ class EventColumns:
     energy_gev: Floats
     gammaness: Floats
     multiplicity: NDArray[np.int16]
+    alt_deg: Floats
+    az_deg: Floats
 
 
 def seconds(mjd_utc: Floats) -> Floats:
@@ -126,6 +128,8 @@ def events_hdu(cards: RunCards, events: EventColumns) -> Any:
         fits.Column("ENERGY", "E", unit="TeV", array=events.energy_gev[order] / 1e3),
         fits.Column("GAMMANESS", "E", array=events.gammaness[order]),
         fits.Column("MULTIP", "I", array=events.multiplicity[order]),
+        fits.Column("ALT_PNT", "E", unit="deg", array=events.alt_deg[order]),
+        fits.Column("AZ_PNT", "E", unit="deg", array=events.az_deg[order] % 360),
     ]
     hdu = fits.BinTableHDU.from_columns(columns, name="EVENTS")
     edges = seconds(cards.intervals_mjd)
@@ -204,13 +208,14 @@ def pointing_hdu(cards: RunCards, pointing: Mapping[str, Floats] | None) -> Any:
 
 
 def response_hdus(cards: RunCards, responses: Responses) -> list[Any]:
-    """EFFECTIVE AREA, ENERGY DISPERSION and RAD_MAX, point-like, at one offset."""
+    """EFFECTIVE AREA, ENERGY DISPERSION, and RAD_MAX (point-like) or PSF (full-enclosure), at one offset."""
     import astropy.units as u
-    from pyirf.io import create_aeff2d_hdu, create_energy_dispersion_hdu, create_rad_max_hdu
+    from pyirf.io import create_aeff2d_hdu, create_energy_dispersion_hdu, create_psf_table_hdu, create_rad_max_hdu
 
     true_edges, reco_edges = responses.true_edges_gev * u.GeV, responses.cuts.energy_edges_gev * u.GeV
     offsets = OFFSET_EDGES_DEG * u.deg
-    area = create_aeff2d_hdu(responses.area_m2[:, np.newaxis] * u.m**2, true_edges, offsets)
+    point_like = responses.kind == POINT_LIKE
+    area = create_aeff2d_hdu(responses.area_m2[:, np.newaxis] * u.m**2, true_edges, offsets, point_like=point_like)
     area.header["LO_THRES"] = (responses.threshold_gev / 1e3, "[TeV] lowest energy to use")
     area.header["HI_THRES"] = (responses.ceiling_gev / 1e3, "[TeV] highest energy to use")
     dispersion = create_energy_dispersion_hdu(
@@ -219,16 +224,24 @@ def response_hdus(cards: RunCards, responses: Responses) -> list[Any]:
         responses.migration_edges,
         offsets,
         extname="ENERGY DISPERSION",
+        point_like=point_like,
     )
-    radius = create_rad_max_hdu(responses.cuts.theta_max_deg[:, np.newaxis] * u.deg, reco_edges, offsets)
-    for hdu in (area, dispersion, radius):
-        put_cards(hdu.header, {**_response_cards(cards), "MCWINDOW": (responses.window.text, "simulations used")})
-    return [area, dispersion, radius]
+    if responses.psf is None:
+        directions = create_rad_max_hdu(responses.cuts.theta_max_deg[:, np.newaxis] * u.deg, reco_edges, offsets)
+    else:
+        table = responses.psf[:, np.newaxis, :] * u.sr**-1
+        directions = create_psf_table_hdu(
+            table, true_edges, RAD_EDGES_DEG * u.deg, offsets, extname="POINT SPREAD FUNCTION"
+        )
+    for hdu in (area, dispersion, directions):
+        put_cards(hdu.header, {**_response_cards(cards), "MCWINDOW": (responses.text, "simulations used")})
+    return [area, dispersion, directions]
 
 
 def background_hdu(cards: RunCards, background: FieldBackground) -> Any:
-    """BACKGROUND by energy and offset (BKG_2D)."""
+    """BACKGROUND by energy and offset (BKG_2D), with a column of relative errors that is not part of GADF."""
     import astropy.units as u
+    from astropy.io import fits
     from pyirf.io import create_background_2d_hdu
 
     hdu = create_background_2d_hdu(
@@ -236,8 +249,18 @@ def background_hdu(cards: RunCards, background: FieldBackground) -> Any:
         background.energy_edges_gev * u.GeV,
         background.offset_edges_deg * u.deg,
     )
+    form, shape = hdu.columns["BKG"].format, hdu.data["BKG"].shape
+    error = fits.Column("BKG_RERR", form, dim=hdu.columns["BKG"].dim, array=background.relative_error.T.reshape(shape))
+    header = hdu.header
+    hdu = fits.BinTableHDU.from_columns([*hdu.columns, error], name=hdu.name)
+    put_cards(hdu.header, {name: (header[name], header.comments[name]) for name in header if _is_class(name)})
     put_cards(hdu.header, _response_cards(cards))
+    put_cards(hdu.header, {"BKGEVTS": (background.n_events, "events"), "BKGTEXT": (background.text, "made from")})
     return hdu
+
+
+def _is_class(name: str) -> bool:
+    return name.startswith("HDU") or name in ("CREATOR", "FOVALIGN")
 
 
 def cuts_hdu(cards: RunCards, cuts: Cuts) -> Any:

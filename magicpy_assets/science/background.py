@@ -16,13 +16,31 @@ EXCLUSION_RADIUS_DEG = 0.3
 """Around the source; also around other sources of the field, if they are given."""
 
 
+LEAST_SHARE = 0.05
+"""A ring of which less is open says nothing."""
+MANY_EVENTS = 5000
+"""With fewer events the background is the product of a spectrum and a radial profile."""
+
+
 @dataclass(frozen=True)
 class FieldBackground:
-    """Rate in s⁻¹ MeV⁻¹ sr⁻¹, shape (n_energy, n_offset), with its edges in GeV and deg."""
+    """Rate in s⁻¹ MeV⁻¹ sr⁻¹, shape (n_energy, n_offset), with its edges in GeV and deg.
+
+    `relative_error` has the same shape: statistical, not a number where no event was seen at all. `n_events` went in.
+    `separable` says that energy and offset were taken to be independent, because events were few.
+    """
 
     energy_edges_gev: Floats
     offset_edges_deg: Floats
     rate: Floats
+    relative_error: Floats
+    n_events: int
+    separable: bool
+
+    @property
+    def text(self) -> str:
+        """What it is made from, short enough for a header card."""
+        return f"{self.n_events} events, " + ("spectrum times profile" if self.separable else "cell by cell")
 
 
 def open_share(offset_edges_deg: Floats, source_offset_deg: float | None) -> Floats:
@@ -50,24 +68,35 @@ def field_background(
 
     `offset_deg` is the distance from the pointing, `source_distance_deg` from the source; events within 0.3° of the
     source are left out and their area is corrected for. Without a source (an off field) give None for its offset. The
-    rate is per time of observation, not of live time, as GADF has it.
+    rate is per time of observation, not of live time, as GADF has it. A ring that the circle hides takes the rate of
+    the next one.
     """
-    import astropy.units as u
-    from astropy.table import QTable
-    from pyirf.irf import background_2d
+    from astropy import units as u
+    from pyirf.utils import cone_solid_angle
 
     share = open_share(OFFSET_EDGES_DEG, source_offset_deg)
     outside = np.ones(len(energy_gev), dtype=bool)
     if source_offset_deg is not None:
         outside = source_distance_deg >= EXCLUSION_RADIUS_DEG
-    ring = np.clip(np.searchsorted(OFFSET_EDGES_DEG, offset_deg, side="right") - 1, 0, len(share) - 1)
-    weight = np.where(share > 0.05, 1 / np.maximum(share, 0.05), 0.0)[ring]
-    events = QTable(
-        {
-            "reco_energy": energy_gev[outside] * u.GeV,
-            "reco_source_fov_offset": offset_deg[outside] * u.deg,
-            "weight": weight[outside],
-        }
-    )
-    rate = background_2d(events, ENERGY_EDGES_GEV * u.GeV, OFFSET_EDGES_DEG * u.deg, on_time_s * u.s)
-    return FieldBackground(ENERGY_EDGES_GEV, OFFSET_EDGES_DEG, rate.to_value("s-1 MeV-1 sr-1"))
+    seen = share > LEAST_SHARE
+    edges = [ENERGY_EDGES_GEV, OFFSET_EDGES_DEG]
+    counts = np.histogram2d(energy_gev[outside], offset_deg[outside], edges)[0] * seen
+    total = int(counts.sum())
+    by_energy, by_ring = counts.sum(axis=1)[:, np.newaxis], counts.sum(axis=0)[np.newaxis, :]
+    separable = total < MANY_EVENTS
+    expected = by_energy * by_ring / max(total, 1) if separable else counts
+    with np.errstate(divide="ignore"):
+        variance = 1 / by_energy + 1 / by_ring if separable else 1 / counts
+    error = np.where(np.isfinite(variance), np.sqrt(variance), np.nan)
+    solid_angle = np.diff(cone_solid_angle(OFFSET_EDGES_DEG * u.deg).to_value("sr"))
+    width_mev = np.diff(ENERGY_EDGES_GEV)[:, np.newaxis] * 1e3
+    rate = expected / (width_mev * on_time_s * solid_angle * np.where(seen, share, 1.0))
+    nearest = _nearest(seen)
+    return FieldBackground(ENERGY_EDGES_GEV, OFFSET_EDGES_DEG, rate[:, nearest], error[:, nearest], total, separable)
+
+
+def _nearest(seen: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """For each ring the nearest that is seen, itself if it is; the outer of two."""
+    rings = np.arange(len(seen))
+    usable = rings[seen][::-1]
+    return np.asarray(usable[np.abs(rings[:, np.newaxis] - usable).argmin(axis=1)], dtype=np.int64)

@@ -28,7 +28,7 @@ class CutRules:
 
     The shares are those usual for MAGIC spectra (from memory), the hadronness range is the default of MARS's flute. θ²
     may not fall below MAGIC's default lower end, and not rise above 0.05 deg², so that three off regions at 0.4° never
-    overlap.
+    overlap. A range whose ends are equal is a fixed cut.
     """
 
     hadronness_efficiency: float = 0.9
@@ -58,7 +58,11 @@ class Cuts:
     @property
     def text(self) -> str:
         """The rules in words, short enough for a header card."""
-        words = f"had eff {self.rules.hadronness_efficiency:g}, theta eff {self.rules.theta_efficiency:g}"
+        had, theta2 = self.rules.hadronness_range, self.rules.theta2_range_deg2
+        words = f"had < {had[0]:g}" if had[0] == had[1] else f"had eff {self.rules.hadronness_efficiency:g}"
+        words += (
+            f", theta2 < {theta2[0]:g}" if theta2[0] == theta2[1] else f", theta eff {self.rules.theta_efficiency:g}"
+        )
         return words + (f", size > {self.min_size_phe:g}" if self.min_size_phe > 0 else "")
 
     @property

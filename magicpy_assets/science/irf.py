@@ -1,12 +1,13 @@
 """Instrument responses from simulated gammas: effective area, energy dispersion, and the background of a field.
 
-Everything is at one offset from the camera centre (point-like, ring wobble). Energies in GeV, angles in deg, areas in
-m². pyirf does the counting; what is added here is how few simulations are made to last: bins that grow where gammas
-are rare, and simulations chosen around the zenith distance of the run.
+Everything is at one offset from the camera centre (ring wobble). Energies in GeV, angles in deg, areas in m². pyirf
+does the counting; what is added here is how few simulations are made to last: bins that grow where gammas are rare, and
+simulations chosen around the zenith distance of the run, or interpolated to it (:mod:`magicpy_assets.science.zenith`).
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -32,6 +33,11 @@ MAX_MIGRATION_DEX = 0.3
 ZENITH_HALF_WIDTH = 0.05
 """Simulations within this of the run's cos(zenith distance) are used, if they are enough."""
 MIN_WINDOW_EVENTS = 1500
+POINT_LIKE, FULL_ENCLOSURE = "point-like", "full-enclosure"
+KINDS = (POINT_LIKE, FULL_ENCLOSURE)
+"""With the direction cut and an on radius, or without it and with a PSF."""
+RAD_EDGES_DEG: Floats = np.concatenate([np.arange(0.0, 0.3, 0.02), np.arange(0.3, 1.001, 0.1)])
+"""Distance from the true direction in the PSF."""
 THRESHOLD_FRACTION = 0.1
 EDGE_FACTOR = 1.3
 
@@ -89,10 +95,11 @@ class ZenithWindow:
 
 @dataclass(frozen=True)
 class Responses:
-    """Point-like responses at one offset.
+    """Responses at one offset, with the direction cut (point-like) or without it (full-enclosure, which has a PSF).
 
-    `area_m2` (n_true,), `dispersion` (n_true, n_migration) as probability density, `threshold_gev` and `ceiling_gev`
-    the energies between which the area can be trusted.
+    `area_m2` (n_true,), `dispersion` (n_true, n_migration) as probability density, `psf` (n_true, n_rad) per solid
+    angle (sr⁻¹), `threshold_gev` and `ceiling_gev` the energies between which the area can be trusted. `n_gammas`
+    passed the cuts; `zenith_nodes_deg` are the zenith distances between which was interpolated, none with one window.
     """
 
     true_edges_gev: Floats
@@ -104,6 +111,28 @@ class Responses:
     ceiling_gev: float
     window: ZenithWindow
     n_gammas: int
+    psf: Floats | None = None
+    zenith_nodes_deg: tuple[float, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """Point-like or full-enclosure."""
+        return POINT_LIKE if self.psf is None else FULL_ENCLOSURE
+
+    @property
+    def text(self) -> str:
+        """Which simulations they are of, short enough for a header card."""
+        nodes = " and ".join(f"{node:.1f}" for node in self.zenith_nodes_deg)
+        return self.window.text + (f", interpolated between {nodes}" if nodes else "")
+
+    @property
+    def identity(self) -> str:
+        """Twelve hexadecimal digits that are the same for the same numbers."""
+        arrays = [self.area_m2, self.dispersion.ravel(), self.true_edges_gev, self.migration_edges]
+        digest = hashlib.sha256(self.cuts.identity.encode())
+        for values in (*arrays, *(() if self.psf is None else (self.psf.ravel(),))):
+            digest.update(np.asarray(values, dtype="<f8").tobytes())
+        return digest.hexdigest()[:12]
 
 
 def zenith_window(gammas: Gammas, zd_deg: float) -> ZenithWindow:
@@ -117,8 +146,16 @@ def zenith_window(gammas: Gammas, zd_deg: float) -> ZenithWindow:
     return ZenithWindow(centre - half, centre + half)
 
 
-def make_responses(gammas: Gammas, thrown: Thrown, cuts: Cuts, zd_deg: float) -> Responses:
-    """Make the responses for a run at a mean zenith distance.
+def select(gammas: Gammas, cuts: Cuts, kind: str = POINT_LIKE) -> Gammas:
+    """Return the gammas that pass the cuts of a kind of response."""
+    kept = cuts.keep_gammas(gammas.energy_gev, gammas.hadronness)
+    if kind == POINT_LIKE:
+        kept &= cuts.keep_directions(gammas.energy_gev, gammas.theta_deg)
+    return gammas.where(kept)
+
+
+def make_responses(gammas: Gammas, thrown: Thrown, cuts: Cuts, zd_deg: float, kind: str = POINT_LIKE) -> Responses:
+    """Make the responses for a run at a mean zenith distance, from the simulations in a window around it.
 
     `gammas` are all reconstructed gammas of the same simulations as `thrown`; both are cut to the same zenith window.
 
@@ -127,12 +164,13 @@ def make_responses(gammas: Gammas, thrown: Thrown, cuts: Cuts, zd_deg: float) ->
     InputError
         If too few gammas pass the cuts to say anything.
     """
-    window = zenith_window(gammas, zd_deg)
-    inside, all_thrown = gammas.where(window.holds(gammas.zd_deg)), thrown.where(window.holds(thrown.zd_deg))
-    selected = inside.where(
-        cuts.keep_gammas(inside.energy_gev, inside.hadronness)
-        & cuts.keep_directions(inside.energy_gev, inside.theta_deg)
-    )
+    return responses_in(zenith_window(gammas, zd_deg), gammas, thrown, cuts, kind)
+
+
+def responses_in(window: ZenithWindow, gammas: Gammas, thrown: Thrown, cuts: Cuts, kind: str = POINT_LIKE) -> Responses:
+    """Make the responses from the simulations of a zenith window."""
+    selected = select(gammas.where(window.holds(gammas.zd_deg)), cuts, kind)
+    all_thrown = thrown.where(window.holds(thrown.zd_deg))
     area = effective_area(selected.true_energy_gev, all_thrown)
     threshold, ceiling = trusted_range(area, all_thrown.energy_gev)
     return Responses(
@@ -145,6 +183,7 @@ def make_responses(gammas: Gammas, thrown: Thrown, cuts: Cuts, zd_deg: float) ->
         ceiling_gev=ceiling,
         window=window,
         n_gammas=len(selected),
+        psf=point_spread(selected) if kind == FULL_ENCLOSURE else None,
     )
 
 
@@ -219,16 +258,7 @@ def energy_dispersion(selected: Gammas) -> Floats:
     from astropy.table import QTable
     from pyirf.irf import energy_dispersion as dispersion_of
 
-    log_true = np.log10(selected.true_energy_gev)
-    log_edges = np.log10(TRUE_EDGES_GEV)
-    indices, centres = [], []
-    for low, high in pairwise(log_edges):
-        distance = np.abs(log_true - 0.5 * (low + high))
-        reach = np.sort(distance)[min(MIN_MIGRATION, len(distance)) - 1] if len(distance) else 0.0
-        near = np.flatnonzero(distance <= np.clip(reach, 0.5 * (high - low), MAX_MIGRATION_DEX))
-        indices.append(near)
-        centres.append(np.full(near.size, 10 ** (0.5 * (low + high))))
-    chosen, true_gev = np.concatenate(indices), np.concatenate(centres)
+    chosen, true_gev = _near(selected)
     ratio = selected.energy_gev[chosen] / selected.true_energy_gev[chosen]
     events = QTable(
         {
@@ -239,3 +269,37 @@ def energy_dispersion(selected: Gammas) -> Floats:
     )
     matrix = dispersion_of(events, TRUE_EDGES_GEV * u.GeV, OFFSET_EDGES_DEG * u.deg, MIGRATION_EDGES)
     return np.asarray(matrix, dtype=np.float64)[:, :, 0]
+
+
+def point_spread(selected: Gammas) -> Floats:
+    """Density per solid angle (sr⁻¹) of distances from the true direction (n_true, n_rad), each row with integral 1.
+
+    From the same gammas as the energy dispersion. Gammas beyond 1° are left out.
+    """
+    import astropy.units as u
+    from astropy.table import QTable
+    from pyirf.irf import psf_table
+
+    chosen, true_gev = _near(selected)
+    events = QTable(
+        {
+            "true_energy": true_gev * u.GeV,
+            "theta": selected.theta_deg[chosen] * u.deg,
+            "true_source_fov_offset": np.full(len(true_gev), OFFSET_EDGES_DEG.mean()) * u.deg,
+        }
+    )
+    table = psf_table(events, TRUE_EDGES_GEV * u.GeV, RAD_EDGES_DEG * u.deg, OFFSET_EDGES_DEG * u.deg)
+    return np.asarray(table.to_value("sr-1"), dtype=np.float64)[:, 0, :]
+
+
+def _near(selected: Gammas) -> tuple[NDArray[np.int64], Floats]:
+    """Gammas for each true energy of the fine bins: their indices, and the energy (GeV) that they stand for."""
+    log_true, log_edges = np.log10(selected.true_energy_gev), np.log10(TRUE_EDGES_GEV)
+    indices, centres = [], []
+    for low, high in pairwise(log_edges):
+        distance = np.abs(log_true - 0.5 * (low + high))
+        reach = np.sort(distance)[min(MIN_MIGRATION, len(distance)) - 1] if len(distance) else 0.0
+        near = np.flatnonzero(distance <= np.clip(reach, 0.5 * (high - low), MAX_MIGRATION_DEX))
+        indices.append(near)
+        centres.append(np.full(near.size, 10 ** (0.5 * (low + high))))
+    return np.concatenate(indices), np.concatenate(centres)

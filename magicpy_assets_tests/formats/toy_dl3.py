@@ -85,6 +85,8 @@ def crab_run(obs_id, seconds_live, wobble_deg, seed, *, zd_deg=20.0, background_
         energy_gev=np.concatenate([reco, back_reco]),
         gammaness=1 - np.concatenate([hadronness, rng.uniform(size=n_back)]),
         multiplicity=np.full(n, 2, dtype=np.int16),
+        alt_deg=np.full(n, 90.0 - zd_deg),
+        az_deg=np.full(n, 110.0),
     )
     cards = gadf.RunCards(
         obs_id=obs_id,

@@ -16,6 +16,7 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util import Retry
 
 from magicpy_assets.core.errors import AccessDeniedError, ArchiveError, ConfigError
+from magicpy_assets.core.settings import Secret
 
 TRIES = 4
 CONNECT_S, READ_S = 10.0, 120.0
@@ -87,7 +88,7 @@ class Connection:
             raise ConfigError(f"{url!r} is no address of a data server", hint="archive.url = 'http://...'")
         self.url = url.rstrip("/")
         self.host = parts.hostname
-        self._auth = (user, password or "") if user else None
+        self._auth = (user, Secret(password or "")) if user else None
         self._local = threading.local()
 
     def ask(
@@ -120,9 +121,11 @@ class Connection:
                 method, address, headers=headers, stream=stream, timeout=timeout, allow_redirects=False
             )
         except requests.exceptions.RetryError as error:
-            raise ArchiveError(f"the data server is busy: {path} was refused {TRIES} times", permanent=False) from error
+            raise ArchiveError(
+                f"the data server is busy: {path} was refused {TRIES} times", permanent=False
+            ) from _bare(error)
         except _BROKEN as error:
-            raise self._broken(path) from error
+            raise self._broken(path) from _bare(error)
         try:
             self._check(answer, path)
         except ArchiveError:
@@ -151,7 +154,7 @@ class Connection:
         try:
             yield from answer.iter_content(CHUNK)
         except _BROKEN as error:
-            raise self._broken(path) from error
+            raise self._broken(path) from _bare(error)
 
     def _broken(self, path: str) -> BrokenConnectionError:
         return BrokenConnectionError(
@@ -201,3 +204,12 @@ def _after_s(answer: requests.Response) -> float | None:
     """Return in how many seconds the server wants to be asked again, if it says so in a form that makes sense."""
     text = answer.headers.get("Retry-After", "").strip()
     return float(text) if text.isascii() and text.isdecimal() and len(text) < 8 else None
+
+
+def _bare(error: Exception) -> Exception:
+    """Return an error without the frames it came through: the headers in them hold the password."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error

@@ -217,27 +217,33 @@ def load_settings(config: Path | str | None = None, **arguments: Any) -> Setting
     return settings
 
 
-def archive_password(settings: Settings) -> str | None:
+class Secret(str):
+    """Text that does not show itself in tracebacks and debuggers."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+def archive_password(settings: Settings) -> Secret | None:
     """Return the password for the data server: from the environment, netrc or keyring, in that order.
 
     Never log it, never put it on a command line.
     """
-    given = os.environ.get("MAGICPY_ARCHIVE_PASSWORD")
+    given = os.environ.get("MAGICPY_ARCHIVE_PASSWORD") or _from_netrc(settings.archive.url)
     if given:
-        return given
-    found = _from_netrc(settings.archive.url)
-    if found is not None:
-        return found
+        return Secret(given)
     if settings.archive.user is None:
         return None
     import keyring
     from keyring.errors import KeyringError
 
     try:
-        found_there: str | None = keyring.get_password(KEYRING_SERVICE, settings.archive.user)
-        return found_there
+        found = keyring.get_password(KEYRING_SERVICE, settings.archive.user)
     except KeyringError:
         return None
+    return None if found is None else Secret(found)
 
 
 def _from_netrc(url: str) -> str | None:

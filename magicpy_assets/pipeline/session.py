@@ -16,7 +16,7 @@ from magicpy_assets.archive.catalogue import Catalogue
 from magicpy_assets.archive.http import HttpArchive
 from magicpy_assets.archive.inplace import InPlaceArchive
 from magicpy_assets.compute.local import open_local
-from magicpy_assets.core.settings import Settings, archive_password, load_settings
+from magicpy_assets.core.settings import Secret, Settings, archive_password, load_settings
 from magicpy_assets.mars.installation import Installation
 from magicpy_assets.store.layout import Layout
 
@@ -81,7 +81,7 @@ class Session:
         wanted = self.settings.archive
         if wanted.in_place is not None:
             return InPlaceArchive(wanted.in_place, concurrency=wanted.concurrency)
-        url, user, password = wanted.url, wanted.user, None
+        url, user = wanted.url, wanted.user
         if url != "embedded":
             password = archive_password(self.settings)
         else:
@@ -90,7 +90,7 @@ class Session:
             observatory = self.settings.observatory
             self._server = serve(observatory.folder, observatory.seed, password=secrets.token_urlsafe(16))
             running = self._server.__enter__()
-            url, user, password = running.url, running.user, running.password
+            url, user, password = running.url, running.user, Secret(running.password)
         return HttpArchive(
             url,
             user=user,

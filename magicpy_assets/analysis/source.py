@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from magicpy_assets.science.counts import Theta2Result
     from magicpy_assets.science.light_curve import LightCurveResult
+    from magicpy_assets.science.skymap import SkymapResult
     from magicpy_assets.science.spectrum import SpectrumResult
 
 
@@ -287,13 +288,15 @@ class Source:
 
     # Results
 
-    def observations(self, cells: Iterable[Cell] | None = None) -> Any:
+    def observations(self, cells: Iterable[Cell] | None = None, *, allow_mixed: bool = False) -> Any:
         """Return the DL3 files of some cells (by default all) as gammapy Observations.
 
         Raises
         ------
         MissingInputError
             If there are none.
+        InputError
+            If forests or cuts differ within a cell, unless `allow_mixed`.
         """
         from magicpy_assets.formats.dl3 import open_observations
 
@@ -304,7 +307,7 @@ class Source:
         found = [path for folder in folders if folder.is_dir() for path in sorted(folder.glob("*_DL3_*.fits"))]
         if not found:
             raise MissingInputError(f"there are no DL3 files of {self.name}", hint="make them with .dl3()")
-        return open_observations(found)
+        return open_observations(found, allow_mixed=allow_mixed)
 
     def theta2(self, cells: Iterable[Cell] | None = None, selection: str | None = None) -> Theta2Result:
         """Count events around the source and around three off positions; `selection` may be LE, FR or HE."""
@@ -324,6 +327,12 @@ class Source:
         from magicpy_assets.science import light_curve
 
         return light_curve.light_curve(self.observations(cells), self._position(), by=by)
+
+    def skymap(self, cells: Iterable[Cell] | None = None, energy_min_tev: float = 0.3) -> SkymapResult:
+        """Return significance and excess on the sky around the source, with the background of a ring."""
+        from magicpy_assets.science.skymap import skymap
+
+        return skymap(self.observations(cells), self._position(), energy_min_tev=energy_min_tev)
 
     def _position(self) -> tuple[float, float]:
         try:

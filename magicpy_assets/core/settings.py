@@ -125,6 +125,14 @@ class ForestSettings(_Section):
     )
 
 
+class Dl3Settings(_Section):
+    """DL3 files."""
+
+    kind: Literal["point-like", "full-enclosure"] = Field(
+        default="point-like", description="responses with an on radius, or without it and with a PSF"
+    )
+
+
 class Settings(_Section):
     """Everything that can be set."""
 
@@ -140,6 +148,7 @@ class Settings(_Section):
     compute: ComputeSettings = ComputeSettings()
     observatory: ObservatorySettings = ObservatorySettings()
     forest: ForestSettings = ForestSettings()
+    dl3: Dl3Settings = Dl3Settings()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 

@@ -1,8 +1,9 @@
-"""spectra: DL3 files of a source -> spectrum, flux points, light curve and θ², as JSON and tables (ECSV).
+"""spectra: DL3 files of a source -> spectrum, flux points, light curve, θ² and sky map, as JSON, ECSV and FITS.
 
 Run-card keys: `spectra.model` (log_parabola; or power_law), `spectra.emin`, `spectra.emax` (TeV of estimated energy;
 by default where the effective area can be trusted), `spectra.EminLC` (300 GeV), `spectra.LCbinning` (run; or night),
-`spectra.numSimultaneousBgPositions` (3).
+`spectra.numSimultaneousBgPositions` (3), `spectra.EminMap` (300 GeV), `spectra.allowMixed` (no): go on though forests
+or cuts differ within a folder.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from magicpy_assets.formats.runcard import Runcard
 
 def main(argv: Sequence[str]) -> int:
     """Run spectra."""
-    flags = Flags("spectra", "DL3 files -> spectrum, light curve, θ²").with_input()
+    flags = Flags("spectra", "DL3 files -> spectrum, light curve, θ², sky map").with_input()
     flags.add_argument("--source", help="name of the source; by default that of the files")
     return run("spectra", flags, argv, _spectra)
 
@@ -33,9 +34,11 @@ def _spectra(given: Any, card: Runcard, log: Log) -> str:
     n_off = int(card.number("spectra.numSimultaneousBgPositions", 3, 1, 7))
     energy_range = _limit_tev(card, "spectra.emin"), _limit_tev(card, "spectra.emax")
     lowest_tev = card.number("spectra.EminLC", 300.0, 10.0, 1e5) / 1e3
+    lowest_map_tev = card.number("spectra.EminMap", 300.0, 10.0, 1e5) / 1e3
+    mixed = card.flag("spectra.allowMixed", False)
     output_path(given.out, "spectrum.json", given.force)
 
-    observations = open_observations(files_of(given.ind, "--ind"), given.source)
+    observations = open_observations(files_of(given.ind, "--ind"), given.source, allow_mixed=mixed)
     position = _position(observations, given.source)
     log(f"{len(observations)} runs, source at {position[0]:.4f}, {position[1]:.4f} deg")
     fitted = spectrum.fit(observations, position, model=model, energy_range_tev=energy_range, n_off=n_off)
@@ -50,8 +53,28 @@ def _spectra(given: Any, card: Runcard, log: Log) -> str:
     )
     distribution = counts.theta2(observations, position, n_off=n_off)
     written = [path for result in (fitted, curve, distribution) for path in result.save(given.out)]
+    written += _skymap(observations, position, lowest_map_tev, given.out, log)
     log("written: " + ", ".join(path.name for path in written))
     return f"{fitted.n_on + fitted.n_off} events written to {Path(given.out)}"
+
+
+def _skymap(
+    observations: Any, position: tuple[float, float], energy_min_tev: float, folder: Path, log: Log
+) -> list[Path]:
+    """Make the sky map if there are events enough; no map of other events is left behind."""
+    from magicpy_assets.formats.skymap_fits import write_skymap
+    from magicpy_assets.science.skymap import skymap
+
+    try:
+        result = skymap(observations, position, energy_min_tev=energy_min_tev)
+    except InputError as error:
+        log(f"WARNING: no sky map: {error.message}")
+        for name in ("skymap.json", "skymap.ecsv", "skymap.fits"):
+            (folder / name).unlink(missing_ok=True)
+        return []
+    peak, x, y = result.peak
+    log(f"sky map: highest {peak:.1f} sigma at ({x:+.2f}, {y:+.2f}) deg; rms beside it {result.residual_rms:.2f}")
+    return [*result.save(folder), write_skymap(result, folder / "skymap.fits")]
 
 
 def _shape(fitted: Any) -> Any:

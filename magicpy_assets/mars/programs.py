@@ -252,7 +252,7 @@ class Dl3(_ByName):
     always_embedded = True
     takes, makes = datalevels.Melibea, datalevels.DL3
     name = "dl3"
-    results_version = 1
+    results_version = 2
 
     def __init__(
         self, files: PathLike | Iterable[PathLike], mc: PathLike | Iterable[PathLike], out: PathLike = "."
@@ -291,7 +291,7 @@ class Spectra(Program):
 
     name = "spectra"
     always_embedded = True
-    results_version = 1
+    results_version = 2
 
     def __init__(self, files: PathLike | Iterable[PathLike], source: str, out: PathLike = ".") -> None:
         super().__init__(files, out)

@@ -34,6 +34,7 @@ class Chain(Forests):
             return []
         test = tuple(task.product for task in self.judged("MC/test", cell, self.mc_superstar(cell, "test")))
         folder = self.layout.data(source, datalevels.DL3, cell, "index").parent
+        kind = self.session.settings.dl3.kind
         tasks = []
         for upstream in melibeas:
             name = data_name(upstream.product)
@@ -46,8 +47,11 @@ class Chain(Forests):
                 folder=folder,
                 inputs={"melibea": (upstream.product,), "MC test": test},
                 optional=frozenset({"MC test"}),
+                parameters={"dl3.kind": kind},
                 results_version=programs.Dl3.results_version,
-                build=lambda inputs, out: programs.Dl3(files=inputs["melibea"], mc=inputs["MC test"], out=out),
+                build=lambda inputs, out: programs.Dl3(
+                    files=inputs["melibea"], mc=inputs["MC test"], out=out
+                ).set_parameter("dl3.kind", kind),
                 finish=write_index,
             )
             tasks.append(self.add(task))

@@ -26,6 +26,11 @@ NO_SETTINGS = frozenset(
         "MAGICPY_ARCHIVE_PASSWORD",
         "MAGICPY_REAL_DL3",
         "MAGICPY_SCREENSHOTS",
+        "MAGICPY_POSTGRES_HOST",
+        "MAGICPY_POSTGRES_PORT",
+        "MAGICPY_POSTGRES_USER",
+        "MAGICPY_POSTGRES_PASSWORD",
+        "MAGICPY_POSTGRES_DATABASE",
     }
 )
 PATHS = (("store",), ("archive", "in_place"), ("mars", "marssys"), ("mars", "rootsys"), ("observatory", "cache"))

@@ -71,3 +71,34 @@ def test_a_steady_rate_is_one_interval():
 def test_one_event_is_no_observation():
     with pytest.raises(InputError, match="1 events with a time"):
         good_time_intervals(np.array([59000.0, np.nan]))
+
+
+def test_effective_time_is_measured_without_start_and_end():
+    rate_hz, seconds = 250.0, 300.0
+    times = record(rate_hz, seconds, seed=11, dead_s=1e-3)
+    found = measure(59000.2 + times / 86400, np.diff(times, prepend=0.0), dead_time_s=1e-3)
+    assert found.effective_time_s == pytest.approx(len(times) / rate_hz, rel=5 / np.sqrt(len(times)))
+    assert found.effective_time_s == pytest.approx(found.live_time_s, abs=5 * found.effective_error_s)
+    assert found.closes
+
+
+def test_a_pause_does_not_change_the_effective_time():
+    times = record(200.0, 200.0, seed=12)
+    kept = (times < 60) | (times > 130)
+    found = measure(59000.2 + times[kept] / 86400, None)
+    assert found.effective_time_s == pytest.approx(130.0, abs=5 * found.effective_error_s)
+    assert found.closes
+
+
+def test_events_written_twice_or_lost_in_bursts_do_not_close():
+    times = record(200.0, 300.0, seed=13)
+    doubled = np.sort(np.concatenate([times, times + 2e-4]))
+    assert not measure(59000.2 + doubled / 86400, None).closes
+    bursts = times[(times % 0.2) < 0.1]
+    assert not measure(59000.2 + bursts / 86400, None).closes
+
+
+def test_few_events_say_nothing_about_the_effective_time():
+    found = measure(59000.2 + np.arange(50) / 86400, None)
+    assert np.isnan(found.effective_time_s)
+    assert found.closes

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from magicpy_assets.science.counts import Theta2Result
+    from magicpy_assets.science.flux_points import FluxPointsResult
     from magicpy_assets.science.light_curve import LightCurveResult
     from magicpy_assets.science.spectrum import SpectrumResult
 
@@ -98,7 +99,27 @@ def sed_figure(result: SpectrumResult, *, reference: bool | None = None) -> Figu
     return figure
 
 
-def _draw_points(axes: Axes, result: SpectrumResult) -> None:
+def flux_points_figure(result: FluxPointsResult, *, reference: bool | None = None) -> Figure:
+    """Flux points and limits that another program has measured; no curve, for nothing was fitted here.
+
+    `reference` draws MAGIC's Crab Nebula of 2015; by default only if the source is the Crab.
+    """
+    caption = f"{result.exposure.caption}. Points and limits of {result.origin}; nothing was fitted here."
+    figure, axes = new_figure(caption, simulated=result.simulated)
+    _draw_points(axes, result, label=f"{result.exposure.source}, {result.origin}")
+    if reference if reference is not None else is_crab(result.exposure.source):
+        _draw_reference(axes)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_ylim(*_sed_limits(result, np.empty(0)))
+    axes.set_xlabel("Energy (TeV)")
+    axes.set_ylabel(rf"E$^2$ dN/dE (TeV {FLUX_WORDS})")
+    axes.set_title(f"{result.exposure.source}: spectral energy distribution")
+    axes.legend(loc="lower left", frameon=False, fontsize=9)
+    return figure
+
+
+def _draw_points(axes: Axes, result: SpectrumResult | FluxPointsResult, label: str = "") -> None:
     points = result.flux_points
     energy, low, high = (np.asarray(points[name], dtype=np.float64) for name in ("e_ref", "e_min", "e_max"))
     value, error, limit = (np.asarray(points[name], dtype=np.float64) for name in ("e2dnde", "e2dnde_err", "e2dnde_ul"))
@@ -107,7 +128,7 @@ def _draw_points(axes: Axes, result: SpectrumResult) -> None:
     style: dict[str, Any] = {"color": ON_COLOUR, "elinewidth": 1.2, "ms": 4.5}
     axes.errorbar(
         energy[~is_limit], value[~is_limit], yerr=error[~is_limit], xerr=width[:, ~is_limit], fmt="o",
-        label=f"{result.exposure.source}, this analysis", **style,
+        label=label or f"{result.exposure.source}, this analysis", **style,
     )  # fmt: skip
     drawn = is_limit & np.isfinite(limit) & (limit > 0)
     if drawn.any():
@@ -139,7 +160,7 @@ def _fit_label(result: SpectrumResult) -> str:
     )
 
 
-def _sed_limits(result: SpectrumResult, sed: Any) -> tuple[float, float]:
+def _sed_limits(result: SpectrumResult | FluxPointsResult, sed: Any) -> tuple[float, float]:
     points = result.flux_points
     shown = np.where(points["is_ul"], points["e2dnde_ul"], points["e2dnde"]).astype(np.float64)
     values = np.concatenate([shown[np.isfinite(shown) & (shown > 0)], sed[np.isfinite(sed) & (sed > 0)]])

@@ -240,12 +240,17 @@ class Secret(str):
         return "'***'"
 
 
+def archive_user(settings: Settings) -> str | None:
+    """Return the login name for the data server: that of the settings, else the one in netrc."""
+    return settings.archive.user or _from_netrc(settings.archive.url)[0]
+
+
 def archive_password(settings: Settings) -> Secret | None:
     """Return the password for the data server: from the environment, netrc or keyring, in that order.
 
     Never log it, never put it on a command line.
     """
-    given = os.environ.get("MAGICPY_ARCHIVE_PASSWORD") or _from_netrc(settings.archive.url)
+    given = os.environ.get("MAGICPY_ARCHIVE_PASSWORD") or _from_netrc(settings.archive.url)[1]
     if given:
         return Secret(given)
     if settings.archive.user is None:
@@ -260,14 +265,14 @@ def archive_password(settings: Settings) -> Secret | None:
     return None if found is None else Secret(found)
 
 
-def _from_netrc(url: str) -> str | None:
-    """Return the password that netrc holds for the server's host; None without netrc, host or password."""
+def _from_netrc(url: str) -> tuple[str | None, str | None]:
+    """Return login name and password that netrc holds for the server's host; None for what it does not hold."""
     host = urlsplit(url).hostname
     try:
         entry = netrc(os.environ.get("NETRC")).authenticators(host) if host else None
     except (FileNotFoundError, NetrcParseError):
-        return None
-    return entry[2] or None if entry else None
+        return None, None
+    return (entry[0] or None, entry[2] or None) if entry else (None, None)
 
 
 def _near(key: str) -> str:

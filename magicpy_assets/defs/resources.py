@@ -25,6 +25,7 @@ class DataServerResource(dg.ConfigurableResource):
 
     url: str | None = Field(default=None, description="'embedded' for the simulated observatory, or http(s)://…")
     user: str | None = Field(default=None, description="Login name on the server.")
+    in_place: str | None = Field(default=None, description="Folder like the server's Data, used where it lies.")
     offline: bool | None = Field(default=None, description="Use the last listings and ask the server nothing.")
 
 
@@ -87,7 +88,12 @@ def resources(settings: Settings) -> dict[str, Any]:
     """Return the resources with the values of some settings."""
     archive, mars, compute = settings.archive, settings.mars, settings.compute
     store = StoreResource(path=str(settings.store))
-    data_server = DataServerResource(url=archive.url, user=archive.user, offline=archive.offline)
+    data_server = DataServerResource(
+        url=archive.url,
+        user=archive.user,
+        in_place=str(archive.in_place) if archive.in_place else None,
+        offline=archive.offline,
+    )
     programs = MarsResource(
         installation=mars.installation,
         marssys=str(mars.marssys) if mars.marssys else None,

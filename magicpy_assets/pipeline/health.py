@@ -56,7 +56,9 @@ def _try(what: str, look: Callable[[], str]) -> Finding:
 
 def _server(session: Session) -> str:
     names = session.archive.sources(datalevels.Calibrated)
-    return f"{session.settings.archive.url} answers: {len(names)} sources"
+    archive = session.settings.archive
+    where = f"{archive.in_place}, in place" if archive.in_place else f"{archive.url} answers"
+    return "; ".join([f"{where}: {len(names)} sources", *([session.age] if session.age else [])])
 
 
 def _store(settings: Settings) -> Finding:

@@ -16,7 +16,7 @@ from magicpy_assets.archive.catalogue import Catalogue
 from magicpy_assets.archive.http import HttpArchive
 from magicpy_assets.archive.inplace import InPlaceArchive
 from magicpy_assets.compute.local import open_local
-from magicpy_assets.core.settings import Secret, Settings, archive_password, load_settings
+from magicpy_assets.core.settings import Secret, Settings, archive_password, archive_user, load_settings
 from magicpy_assets.mars.installation import Installation
 from magicpy_assets.store.layout import Layout
 
@@ -81,7 +81,7 @@ class Session:
         wanted = self.settings.archive
         if wanted.in_place is not None:
             return InPlaceArchive(wanted.in_place, concurrency=wanted.concurrency)
-        url, user = wanted.url, wanted.user
+        url, user = wanted.url, archive_user(self.settings)
         if url != "embedded":
             password = archive_password(self.settings)
         else:

@@ -111,7 +111,7 @@ def test_it_is_in_no_name_error_or_traceback(server, tmp_path, monkeypatch, capl
     assert leaks("\n".join([*said, caplog.text])) == []
 
 
-@pytest.mark.parametrize("kind", ["environment", "netrc", "keyring", "none"])
+@pytest.mark.parametrize("kind", ["environment", "netrc", "netrc alone", "keyring", "none"])
 def test_where_it_may_come_from(server, tmp_path, monkeypatch, kind):
     for name in ("MAGICPY_ARCHIVE_PASSWORD", "NETRC"):
         monkeypatch.delenv(name, raising=False)
@@ -119,10 +119,11 @@ def test_where_it_may_come_from(server, tmp_path, monkeypatch, kind):
     monkeypatch.setattr("keyring.get_password", lambda service, user: SECRET if kind == "keyring" else None)
     if kind == "environment":
         monkeypatch.setenv("MAGICPY_ARCHIVE_PASSWORD", SECRET)
-    elif kind == "netrc":
+    elif kind.startswith("netrc"):
         (tmp_path / ".netrc").write_text(f"machine 127.0.0.1 login {USER} password {SECRET}\n")
         (tmp_path / ".netrc").chmod(0o600)
-    with open_session(store=str(tmp_path / "store"), archive={"url": server.url, "user": USER}) as session:
+    given = {"url": server.url, "user": None if kind == "netrc alone" else USER}
+    with open_session(store=str(tmp_path / "store"), archive=given) as session:
         if kind == "none":
             with pytest.raises(AccessDeniedError, match="netrc or keyring"):
                 session.archive.sources(datalevels.Calibrated)

@@ -4,6 +4,9 @@ import pytest
 
 import magicpy_assets as mp
 from magicpy_assets.analysis.fast import run_fast, to_json
+from magicpy_assets.core import datalevels
+from magicpy_assets.core.errors import UnknownNameError
+from magicpy_assets.store.records import read_record
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chain")]
 
@@ -46,10 +49,36 @@ def test_filters_are_counted_explained_and_undone(crab):
 
 def test_every_step_of_the_chain_finds_its_work_done(crab):
     crab.filter({"za": ["za05to35"], "moon_level": ["weak"]})
-    for step in (crab.get_data, crab.run_star, crab.run_superstar, crab.apply_rfs, crab.dl3):
+    got = crab.get_data(datalevels.Calibrated)
+    assert got.counts["cached"] == len(got) > 0
+    for step in (crab.run_star, crab.run_superstar, crab.apply_rfs, crab.dl3):
         report = step()
         assert report.counts["cached"] == len(report) > 0, step.__name__
     assert not crab.plan().to_do
+
+
+def test_whole_levels_are_fetched_with_a_line_for_each(crab, monkeypatch):
+    crab.filter({"za": ["za05to35"], "moon_level": ["weak"]})
+    crab.filter({"run": [int(crab.runs["run"].iloc[0])]})
+    place, said = crab.session.layout.root / "CrabNebula", []
+    report = crab.get_data(say=said.append)
+    assert said == [
+        f"Downloading data at level SuperStar to {place / 'superstar-archive'}",
+        "Downloading 1 file from 1 directory.",
+        f"Data at level Calibrated are in {place / 'calibrated'}: 4 files, nothing to download.",
+    ]
+    assert {(row.stage, row.state) for row in report.rows} == {("superstar", "done"), ("calibrated", "cached")}
+    (product,) = report.products("superstar")
+    assert read_record(product).simulated
+    assert crab.get_data(datalevels.SuperStar, say=said.append).counts["cached"] == 1
+    assert said[-1].startswith("Data at level SuperStar are in")
+
+    monkeypatch.setattr(crab.session.archive, "offered_nights", lambda level, source: [])
+    said.clear()
+    assert len(crab.get_data(datalevels.SuperStar, say=said.append)) == 0
+    assert said == ["The data server offers no data of CrabNebula at level SuperStar: passed over."]
+    with pytest.raises(UnknownNameError, match="no data of level Melibea"):
+        crab.get_data(datalevels.Melibea)
 
 
 def test_results_are_of_the_selected_cells(crab):

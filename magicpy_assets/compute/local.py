@@ -18,11 +18,14 @@ from multiprocessing import Pipe
 from types import TracebackType
 from typing import Any
 
+from magicpy_assets.compute.health import QueueState
 from magicpy_assets.compute.worker import GRACE_S
 from magicpy_assets.core.errors import ProgramError
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 ATTEMPTS = 2
+WORKER_GB = 1.0
+"""Memory that a worker should have at least: training the forests of a cell takes about as much."""
 _MEMORY = "most likely memory ran out: use fewer workers (compute.workers)"
 
 
@@ -159,6 +162,15 @@ class LocalExecutor(Executor):
     ) -> None:
         # After an error, such as Ctrl-C, nobody waits for what is under way.
         self.shutdown(wait=True, cancel_futures=error is not None)
+
+
+def queue_state(settings: Any) -> QueueState:
+    """Return how many workers there would be, and whether each has memory enough."""
+    cores = len(os.sched_getaffinity(0))
+    workers = settings.workers or cores
+    each_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9 / workers
+    text = f"local: {workers} workers on {cores} cores, {each_gb:.1f} GB of memory for each"
+    return QueueState(each_gb >= WORKER_GB, text, "set compute.workers to fewer")
 
 
 def open_local(workers: int | None = None) -> LocalExecutor:

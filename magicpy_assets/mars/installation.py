@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -85,11 +85,10 @@ class Installation:
         sources = {name: getattr(wanted.stages, name) or wanted.installation for name in CHAIN}
         if wanted.installation == "embedded" and set(sources.values()) == {"embedded"}:
             return cls.embedded()
-        marssys = wanted.marssys or _environment_path("MARSSYS")
+        marssys, rootsys = places(settings)
         if marssys is None:
             raise ConfigError("an installed MARS is asked for, but neither mars.marssys nor $MARSSYS says where it is")
         ours = frozenset(name for name, source in sources.items() if source == "embedded")
-        rootsys = wanted.rootsys or _environment_path("ROOTSYS")
         found = cls(marssys, rootsys, ours, wanted.keep, wanted.time_limit_s)
         faults = found.missing() + found.mismatches()
         if faults:
@@ -341,6 +340,14 @@ def is_embedded(argv: Sequence[str]) -> bool:
     return ENGINE in argv
 
 
-def _environment_path(name: str, environment: Mapping[str, str] = os.environ) -> Path | None:
-    value = environment.get(name)
+def places(settings: Settings) -> tuple[Path | None, Path | None]:
+    """Return where MARS and its ROOT are, by the settings or else by `$MARSSYS` and `$ROOTSYS`."""
+    return (
+        settings.mars.marssys or _environment_path("MARSSYS"),
+        settings.mars.rootsys or _environment_path("ROOTSYS"),
+    )
+
+
+def _environment_path(name: str) -> Path | None:
+    value = os.environ.get(name)
     return Path(value) if value else None

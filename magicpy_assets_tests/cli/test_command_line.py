@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from magicpy_assets.store.records import Record, fingerprint, write_record
+from magicpy_assets.store.records import Record, fingerprint, product_lock, write_record
 from magicpy_assets.version import __version__
+from magicpy_assets_tests.fakes.mars_installation import fake_mars
 
 VERBS = (
     *("search", "get", "star", "superstar", "off", "train", "melibea", "dl3"),
@@ -124,6 +125,10 @@ def test_doctor_finds_all_in_order_and_says_where_settings_come_from(magicpy, en
     assert "sources" in found["data server"]["text"]
     assert "embedded" in found["programs"]["text"]
     assert found["package gammapy"]["text"]
+    assert found["python"]["text"].endswith(sys.executable)
+    assert found["queue"]["text"].startswith("local: 2 workers")
+    assert found["login"]["text"] == f"{os.environ['MAGICPY_ARCHIVE__USER']}, password: found"
+    assert found["installed MARS"]["text"].startswith("none")
     assert not (tmp_path / ".magicpy-probe").exists()
 
 
@@ -138,6 +143,43 @@ def test_doctor_says_how_to_mend_what_fails(magicpy, alone, monkeypatch):
     assert "no program star" in failed[0]
     assert "no ROOT" in failed[0]
     assert "ok   package gammapy" in told.out
+
+
+def test_doctor_tells_a_wrong_password_from_a_silent_server(magicpy, environment, monkeypatch):
+    monkeypatch.setenv("MAGICPY_ARCHIVE_PASSWORD", "not this one")
+    told = magicpy("doctor", "--json")
+    assert told.code == 1
+    found = {item["what"]: item for item in told.document}
+    assert found["data server"]["good"]
+    assert not found["login"]["good"]
+    assert "not this one" not in told.out
+
+
+def test_doctor_sees_who_is_at_work_in_the_store(magicpy, alone):
+    with product_lock(alone / "magicpy_store" / "a.root"):
+        left = product_lock(alone / "magicpy_store" / "b.root")
+        left.try_acquire()
+        left._lock.release()  # as when its process is killed
+        text = {item["what"]: item["text"] for item in magicpy("doctor", "--json").document}["locks"]
+    assert text.startswith("1 products being made now, 1 left by processes that were killed")
+
+
+def test_doctor_describes_an_installed_mars_and_what_it_cannot_do(magicpy, alone, monkeypatch):
+    mars = fake_mars(alone / "there")
+    monkeypatch.setenv("MARSSYS", str(mars.marssys))
+    monkeypatch.setenv("ROOTSYS", str(mars.rootsys))
+    told = {item["what"]: item for item in magicpy("doctor", "--json").document}
+    assert "MARS V3-1-7; star, superstar, quate" in told["installed MARS"]["text"]
+    assert told["programs"]["text"].startswith("embedded engine")
+    monkeypatch.setenv("MAGICPY_MARS__INSTALLATION", "installed")
+    failed = magicpy("doctor")
+    assert failed.code == 1
+    assert "FAIL programs: archive.url is 'embedded', but MARS cannot read files that" in failed.out
+    monkeypatch.setenv("MAGICPY_ARCHIVE__URL", "http://127.0.0.1:9")
+    (mars.marssys / "star").write_text("#!/bin/sh\necho error while loading shared libraries: libCore.so; exit 127\n")
+    failed = magicpy("doctor")
+    assert "FAIL programs: star does not tell its version: error while loading shared libraries" in failed.out
+    assert "is mars.rootsys its ROOT?" in failed.out
 
 
 def test_doctor_tells_of_wrong_settings_and_a_silent_server(magicpy, alone, monkeypatch):

@@ -29,6 +29,8 @@ HDUDOC = "https://github.com/open-gamma-ray-astro/gamma-astro-data-formats"
 HDUVERS = "0.3"
 TEXT_LENGTH, COMMENT_LENGTH = 68, 47
 CREATOR = f"magicpy_assets {__version__}"
+FIELD_DEG = 2.0
+"""How far full-enclosure responses are said to reach."""
 MJDREFI, MJDREFF = 51544, 0.5
 
 
@@ -208,18 +210,28 @@ def pointing_hdu(cards: RunCards, pointing: Mapping[str, Floats] | None) -> Any:
 
 
 def response_hdus(cards: RunCards, responses: Responses) -> list[Any]:
-    """EFFECTIVE AREA, ENERGY DISPERSION, and RAD_MAX (point-like) or PSF (full-enclosure), at one offset."""
+    """EFFECTIVE AREA, ENERGY DISPERSION, and RAD_MAX (point-like) or PSF (full-enclosure).
+
+    Point-like ones are at the one offset that was simulated. gammapy makes maps only with several offsets, so
+    full-enclosure ones are repeated for the whole field, which the card OFFSETMC says.
+    """
     import astropy.units as u
     from pyirf.io import create_aeff2d_hdu, create_energy_dispersion_hdu, create_psf_table_hdu, create_rad_max_hdu
 
     true_edges, reco_edges = responses.true_edges_gev * u.GeV, responses.cuts.energy_edges_gev * u.GeV
-    offsets = OFFSET_EDGES_DEG * u.deg
     point_like = responses.kind == POINT_LIKE
-    area = create_aeff2d_hdu(responses.area_m2[:, np.newaxis] * u.m**2, true_edges, offsets, point_like=point_like)
+    offsets = (OFFSET_EDGES_DEG if point_like else np.array([0.0, *OFFSET_EDGES_DEG, FIELD_DEG])) * u.deg
+    repeat = len(offsets) - 1
+    area = create_aeff2d_hdu(
+        np.repeat(responses.area_m2[:, np.newaxis], repeat, axis=1) * u.m**2,
+        true_edges,
+        offsets,
+        point_like=point_like,
+    )
     area.header["LO_THRES"] = (responses.threshold_gev / 1e3, "[TeV] lowest energy to use")
     area.header["HI_THRES"] = (responses.ceiling_gev / 1e3, "[TeV] highest energy to use")
     dispersion = create_energy_dispersion_hdu(
-        responses.dispersion[:, :, np.newaxis],
+        np.repeat(responses.dispersion[:, :, np.newaxis], repeat, axis=2),
         true_edges,
         responses.migration_edges,
         offsets,
@@ -229,12 +241,13 @@ def response_hdus(cards: RunCards, responses: Responses) -> list[Any]:
     if responses.psf is None:
         directions = create_rad_max_hdu(responses.cuts.theta_max_deg[:, np.newaxis] * u.deg, reco_edges, offsets)
     else:
-        table = responses.psf[:, np.newaxis, :] * u.sr**-1
+        table = np.repeat(responses.psf[:, np.newaxis, :], repeat, axis=1) * u.sr**-1
         directions = create_psf_table_hdu(
             table, true_edges, RAD_EDGES_DEG * u.deg, offsets, extname="POINT SPREAD FUNCTION"
         )
     for hdu in (area, dispersion, directions):
         put_cards(hdu.header, {**_response_cards(cards), "MCWINDOW": (responses.text, "simulations used")})
+        put_cards(hdu.header, {"OFFSETMC": ("{:g}-{:g} deg".format(*OFFSET_EDGES_DEG), "offsets simulated")})
     return [area, dispersion, directions]
 
 

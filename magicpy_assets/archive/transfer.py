@@ -25,7 +25,7 @@ from magicpy_assets.store.records import product_lock, put_in_place
 
 FREE_SPACE_MARGIN = 1.05
 LARGEST_BYTES = 1 << 36
-"""No file is larger: one whose size the server does not say ends here at the latest."""
+"""No file is larger: one whose size the server does not say ends here, or when half of the free disk is full."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,18 @@ def check_space(folder: Path, n_bytes: int) -> None:
     ArchiveError
         With the space that is needed and free.
     """
-    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
-    free = shutil.disk_usage(there).free
+    free = free_bytes(folder)
     if n_bytes * FREE_SPACE_MARGIN > free:
         raise ArchiveError(
-            f"{n_bytes / 1e9:.1f} GB are to be fetched, but {there} has {free / 1e9:.1f} GB free",
+            f"{n_bytes / 1e9:.1f} GB are to be fetched, but {folder} has {free / 1e9:.1f} GB free",
             hint="choose another store, or fewer runs",
         )
+
+
+def free_bytes(folder: Path) -> int:
+    """Return how much is free on the disk of a folder that may still have to be made."""
+    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    return shutil.disk_usage(there).free
 
 
 class Transfer:
@@ -180,13 +185,18 @@ class Transfer:
             resumed = answer.status_code == requests.codes.partial_content
             if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
                 raise ArchiveError(f"the data server sends another part of {remote.name} than it was asked for")
+            longest = self._longest() if remote.size is None else remote.size
             with self.part.open("ab" if resumed else "wb") as file:
                 for chunk in self.connection.body(answer, remote.path):
                     if self.stopped():
                         raise ArchiveError(f"{remote.name}: stopped", permanent=False)
                     file.write(chunk)
-                    if file.tell() > (LARGEST_BYTES if remote.size is None else remote.size):
+                    if file.tell() > longest:
                         raise _OtherFileError(f"{remote.name} does not end where it should", permanent=False)
+
+    def _longest(self) -> int:
+        """Return how long a file of unknown size may become: so that half of what is free stays free."""
+        return min(LARGEST_BYTES, self._have() + free_bytes(self.target.parent) // 2)
 
     def _verify(self, offer: Offer) -> None:
         name, size, have = offer.remote.name, offer.remote.size, self._have()

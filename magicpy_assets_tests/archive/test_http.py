@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -397,6 +398,16 @@ def test_what_cannot_fit_is_refused_before_the_first_byte(rogue, target):
     with pytest.raises(ArchiveError, match="GB free"):
         fetch(rogue, target, size=10**18)
     assert rogue.asked == []
+
+
+def test_a_file_without_end_does_not_fill_the_disk(rogue, target, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=3_000_000))
+    rogue.headers[PATH] = {"Content-Length": "x"}
+    rogue.todo[PATH] = ["endless"] * 20
+    (item,) = fetch(rogue, target).items
+    assert (item.status, item.message) == ("failed", "a.root does not end where it should")
+    assert not target.exists()
+    assert sum(path.stat().st_size for path in target.parent.rglob("*")) < 3_000_000
 
 
 def test_a_server_that_is_not_there(target):

@@ -11,10 +11,11 @@ import pytest
 from astropy.io import fits
 
 from magicpy_assets.engine.__main__ import main
-from magicpy_assets.formats import melibea
+from magicpy_assets.formats import dl3_check, melibea
 from magicpy_assets.formats.calibrated import RUN_TYPE_DATA, RUN_TYPE_MC, RunInfo
 from magicpy_assets.formats.dl3 import open_observations
 from magicpy_assets.formats.superstar import write_superstar
+from magicpy_assets.science.skymap import SkymapResult
 from magicpy_assets.science.spectrum import SpectrumResult
 
 RUNS = {5093001: 35, 5093002: 215}
@@ -34,14 +35,19 @@ def toy():
     return toy_dl3
 
 
-def write_data(path, run, number, *, provenance=FORESTS, cards=None):
-    """A melibea file of a toy run: its events, the same again as events that melibea could not reconstruct."""
+def write_data(path, run, number, *, provenance=FORESTS, cards=None, bunched=False):
+    """A melibea file of a toy run: its events, the same again as events that melibea could not reconstruct.
+
+    If `bunched`, all events come within the first fifth of every half second.
+    """
     columns, n = run.columns, len(run.columns.mjd)
     order = np.argsort(columns.mjd)
     rng = np.random.default_rng([number, 1])
     start, stop = run.cards.intervals_mjd[0]
     failed = np.sort(rng.uniform(start, stop, int(RATE_HZ * (stop - start) * 86400) - n))
     mjd = np.concatenate([columns.mjd[order], failed])
+    if bunched:
+        mjd -= 0.8 * ((mjd * 86400) % 0.5) / 86400
     good = np.arange(len(mjd)) < n
     in_time = np.argsort(mjd)
     since = np.empty(len(mjd))
@@ -163,6 +169,70 @@ def test_headers_carry_forest_cuts_simulations_and_simulated(made):
         assert hdus["EFFECTIVE AREA"].header["MCWINDOW"].startswith("MC zenith")
 
 
+def test_headers_carry_the_responses_and_the_effective_time(made):
+    identities = set()
+    for path in made.glob("*DL3*.fits"):
+        with fits.open(path) as hdus:
+            events, area = hdus["EVENTS"].header, hdus["EFFECTIVE AREA"].header
+            assert events["IRFKIND"] == "point-like"
+            assert area["IRFID"] == events["IRFID"]
+            identities.add(events["MCID"])
+            # steady events: the tail of their differences gives the live time within its error
+            assert events["EFFCLOSE"] is True
+            assert events["EFFTIME"] == pytest.approx(events["LIVETIME"], abs=5 * events["EFFERR"])
+            pointing = hdus["EVENTS"].data
+            assert np.allclose(pointing["ALT_PNT"], events["ALT_PNT"])
+            assert np.allclose(pointing["AZ_PNT"], 110.0)
+            assert set(pointing["MULTIP"]) == {2}
+    assert len(identities) == 1
+
+
+def test_the_identity_of_the_monte_carlo_is_of_its_content(inputs, toy, tmp_path):
+    for number, seed in (("8", 1), ("9", 3)):
+        place = tmp_path / number
+        place.mkdir()
+        write_mc(place / f"GA_za05to35_8_173800{number}_Q_wr.root", toy, seed)
+        assert main(["dl3", f"--ind={inputs}/*5093001*", f"--mc={place}/GA*", f"--out={place}"]) == 0
+    again = tmp_path / "again"
+    again.mkdir()
+    shutil.copy(tmp_path / "8" / "GA_za05to35_8_1738008_Q_wr.root", again / "GA_za05to35_8_1739999_Q_wr.root")
+    assert main(["dl3", f"--ind={inputs}/*5093001*", f"--mc={again}/GA*", f"--out={again}"]) == 0
+    first, other, same = (fits.getheader(next((tmp_path / n).glob("*DL3*.fits")))["MCID"] for n in ("8", "9", "again"))
+    assert first == same != other
+
+
+def test_full_enclosure_and_fixed_cuts_by_the_card(inputs, tmp_path):
+    card = tmp_path / "full.rc"
+    card.write_text("dl3.kind: full-enclosure\ndl3.fixedHadCut: 0.3\ndl3.fixedTheta2Cut: 0.02\n")
+    assert dl3(inputs, tmp_path, f"--config={card}", data="*5093001*") == 0
+    with fits.open(next(tmp_path.glob("*DL3*.fits"))) as hdus:
+        assert "RAD_MAX" not in hdus
+        assert hdus["POINT SPREAD FUNCTION"].header["HDUCLAS4"] == "PSF_TABLE"
+        assert hdus["EVENTS"].header["CUTRULES"] == "had < 0.3, theta2 < 0.02, size > 50"
+        assert np.allclose(hdus["GH_CUTS"].data["GH_CUT"], 0.7)
+        assert np.allclose(hdus["GH_CUTS"].data["RAD_MAX"], np.sqrt(0.02))
+        assert hdus["EVENTS"].data["GAMMANESS"].min() > 0.7
+    findings = dl3_check.check(tmp_path)
+    assert {finding.verdict for finding in findings} <= {"good", "note"}, findings
+
+
+def test_a_kind_that_does_not_exist_is_refused(inputs, tmp_path, capsys):
+    card = tmp_path / "odd.rc"
+    card.write_text("dl3.kind: pointlike\n")
+    assert dl3(inputs, tmp_path, f"--config={card}") == 1
+    assert "point-like" in capsys.readouterr().out
+
+
+def test_events_that_are_not_steady_are_warned_of(toy, inputs, tmp_path, capsys):
+    run = toy.crab_run(5093001, 120, 35, seed=4)
+    write_data(tmp_path / "20201111_05093001_Q_CrabNebula-W0.40+035.root", run, 5093001, bunched=True)
+    assert main(["dl3", f"--ind={tmp_path}/2020*", f"--mc={inputs}/GA*", f"--out={tmp_path}"]) == 0
+    said = capsys.readouterr().out
+    assert "WARNING: run 5093001: effective time" in said
+    with fits.open(next(tmp_path.glob("*DL3*.fits"))) as hdus:
+        assert hdus["EVENTS"].header["EFFCLOSE"] is False
+
+
 def test_the_events_kept_are_those_below_the_cut_in_order_of_time(made, inputs):
     observation = open_observations(made)[0]
     read = melibea.read_events(next(inputs.glob("*5093001*")))
@@ -181,6 +251,12 @@ def test_the_spectrum_put_in_comes_out_of_the_two_programs(made, toy, tmp_path, 
     assert main(["spectra", f"--ind={made}/*DL3*.fits", "--source=Crab Nebula", f"--out={out}"]) == 0
     assert "spectra finished: " in capsys.readouterr().out.splitlines()[-1]
     assert {"spectrum.json", "flux_points.ecsv", "light_curve.ecsv", "theta2.ecsv"} <= {p.name for p in out.iterdir()}
+    sky = SkymapResult.load(out)
+    assert sky.simulated
+    assert sky.peak[0] > 10
+    assert np.hypot(*sky.peak[1:]) < 0.06
+    with fits.open(out / "skymap.fits") as hdus:
+        assert hdus["SIGNIFICANCE"].header["SIMULATD"] is True
     result = SpectrumResult.load(out)
     assert result.converged
     assert result.simulated

@@ -6,7 +6,7 @@ brought to the noise of the cell that they serve. Nothing is done here; see `pip
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -220,10 +220,7 @@ class Images:
         names = [parse_name(task.product) for task in stars]
         first = names[0]
         product = self.product(source, datalevels.SuperStar, cell, first)
-        missing = sorted({1, 2} - {name.telescope for name in names})
-        fault = next((task.fault for task in stars if task.fault), "")
-        if missing and not fault:
-            fault = f"no star file of telescope M{missing[0]} for {product.name}: superstar needs both telescopes"
+        fault = next((task.fault for task in stars if task.fault), "") or _incomplete(names, product.name)
         return self.add(
             Task(
                 stage=datalevels.SuperStar.key,
@@ -300,6 +297,22 @@ def mc_name(path: Path) -> McFile:
     name = parse_name(path)
     assert isinstance(name, McFile), path
     return name
+
+
+def _incomplete(names: Sequence[DataFile | McFile], product: str) -> str:
+    """Return what the telescopes lack of a run: its live time would be wrong if only one had recorded a part of it."""
+    subruns = {telescope: {_subrun(name) for name in names if name.telescope == telescope} for telescope in (1, 2)}
+    for telescope, other in ((1, 2), (2, 1)):
+        if not subruns[telescope]:
+            return f"no star file of telescope M{telescope} for {product}: superstar needs both telescopes"
+        if lacking := sorted(subruns[other] - subruns[telescope]):
+            listed = ", ".join(f"{number:03d}" for number in lacking)
+            return f"M{telescope} has no subrun {listed} of {product}, M{other} has: superstar needs both telescopes"
+    return ""
+
+
+def _subrun(name: DataFile | McFile) -> int:
+    return name.subrun or 0 if isinstance(name, DataFile) else 0
 
 
 def unit_of(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from magicpy_assets.core.errors import InputError
 from magicpy_assets.plots.off_table import OffTable
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def combined_results(session: Session, runs: pd.DataFrame) -> pd.DataFrame:
         session, sorted(set(runs["source"])), sorted({day.date() for day in runs["date"]})
     )
     found = found if "source" in found else found.reset_index(names="source")
+    if lacking := [name for name in RESULTS if name not in found]:
+        raise InputError(f"the combined online results have no {', '.join(lacking)}")
     summary = OffTable(runs).to_table().drop(index="Total").reset_index(names="source")
     table = summary.merge(found, on="source", how="left", suffixes=("", "_mola"))
     seen = signals(table)

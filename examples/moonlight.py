@@ -93,7 +93,7 @@ def analyse(settings: Settings, page: Page) -> Outcome:
         wanted = {"sum_trigger": "No_Sumt", "stereo": True, "L1_rate": ">0.0"}
         page.step(f"crab.filter({wanted})", crab.filter(wanted))
         page.text("## Downloads, and what the pedestals say")
-        page.step("crab.get_data()", brief(crab.get_data()))
+        page.step("crab.get_data(mp.datalevels.Calibrated)", brief(crab.get_data(mp.datalevels.Calibrated)))
         check = crab.moon_check()
         page.step("check = crab.moon_check()\ncheck.before", check.before)
         page.step("check.after", check.after)

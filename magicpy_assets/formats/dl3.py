@@ -66,7 +66,7 @@ class Entry:
 
 
 def files(place: Path | str | Iterable[Path | str]) -> list[Path]:
-    """Return the FITS files of a folder (and its subfolders) that are not index files; a file is itself.
+    """Return the FITS files of a folder (and its subfolders) that are not index files, nor hidden; a file is itself.
 
     Raises
     ------
@@ -83,13 +83,18 @@ def files(place: Path | str | Iterable[Path | str]) -> list[Path]:
     found = sorted(
         path
         for path in place.rglob("*")
-        if path.name.endswith(SUFFIXES) and path.name not in INDEX_NAMES and not path.name.startswith(".")
+        if path.name.endswith(SUFFIXES) and path.name not in INDEX_NAMES and not _is_hidden(path.relative_to(place))
     )
     if not found:
         raise MissingInputError(
             f"{place}: no FITS file in this folder", hint="give the folder that holds the DL3 files"
         )
     return found
+
+
+def _is_hidden(path: Path) -> bool:
+    """Tell whether a file, or a folder above it, is hidden: there lies what is still being made."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 def entries(place: Path | str | Iterable[Path | str]) -> list[Entry]:

@@ -68,10 +68,17 @@ class ForestReport:
         """Whether the events come from the simulated observatory; gamma rays are simulated in any case."""
         return bool(self.report.get("provenance", {}).get("simulated") == "yes")
 
+    @property
+    def measured(self) -> bool:
+        """Whether the forests were judged at all: the coach of an installed MARS leaves no numbers."""
+        return bool(self.report.get("measured", True))
+
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return the numbers: `summary`, `by_energy`, `disp`, `importance`, `roc`; energies in GeV, angles in deg."""
         import pandas as pd
 
+        if not self.measured:
+            return {"summary": pd.DataFrame(self.summary(), columns=["quantity", "value"])}
         importance = pd.DataFrame(self.report["importance"])
         return {
             "summary": pd.DataFrame(self.summary(), columns=["quantity", "value"]),
@@ -83,6 +90,9 @@ class ForestReport:
 
     def summary(self) -> list[tuple[str, str]]:
         """Return the lines at the top of the report."""
+        if not self.measured:
+            words = f"{self.title}, trained by {self.report['program']}, which measures none of this"
+            return [("forests", words)]
         report, held = self.report, self.report["held_out"]
         kept, off = report["roc"]["gamma_kept"], report["roc"]["off_kept"]
         return [
@@ -98,6 +108,8 @@ class ForestReport:
 
     def figures(self) -> dict[str, Figure]:
         """Return a figure for each part: `overview`, `separation`, `importance`, `migration`, `energy`, `direction`."""
+        if not self.measured:
+            return {}
         return {
             "overview": forest_figure(self.report, title=self.title, simulated=self.simulated),
             "separation": self._separation(),
@@ -125,14 +137,16 @@ class ForestReport:
     def __str__(self) -> str:
         width = max(len(name) for name, _ in self.summary())
         lines = [f"{name:<{width}}  {value}" for name, value in self.summary()]
-        rows = self.tables()["by_energy"]
-        if len(rows):
+        rows = self.tables().get("by_energy")
+        if rows is not None and len(rows):
             lines.append(rows.round(3).to_string(index=False))
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         tables = self.tables()
-        parts = [tables[name].round(4).to_html(index=False) for name in ("summary", "by_energy", "disp")]
+        parts = [
+            tables[name].round(4).to_html(index=False) for name in ("summary", "by_energy", "disp") if name in tables
+        ]
         return f"<h4>Forests of {self.title}</h4>{''.join(parts)}"
 
     # The figures

@@ -166,7 +166,7 @@ def main(program: str, words: list[str]) -> int:
         print(f"{program} ERROR: Events of a.root cannot be read")
         return 1
     if behaviour == "crash":
-        return 3
+        return 255 if program == "flute" else 3
     if behaviour in SAYS:
         print(SAYS[behaviour])
         return 255 if program == "flute" else 1

@@ -73,3 +73,11 @@ def test_missing_and_broken_reports_are_told(tmp_path):
     (tmp_path / "training_report.json").write_text("{")
     with pytest.raises(InputError, match=r"training_report\.json"):
         ForestReport.read(tmp_path)
+
+
+def test_forests_of_mars_have_no_numbers_and_say_so(tmp_path):
+    (tmp_path / "training_report.json").write_text('{"program": "/opt/mars/coach", "measured": false}')
+    report = ForestReport.read(tmp_path, "ST0316/za05to35/weak")
+    assert "trained by /opt/mars/coach, which measures none of this" in str(report)
+    assert "/opt/mars/coach" in report._repr_html_()
+    assert [path.name for path in report.save(tmp_path)] == ["summary.csv"]

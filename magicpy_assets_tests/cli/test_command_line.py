@@ -16,9 +16,9 @@ from magicpy_assets_tests.fakes.mars_installation import fake_mars
 
 VERBS = (
     *("search", "get", "star", "superstar", "off", "train", "melibea", "dl3"),
-    *("spectrum", "fast", "plan", "status", "doctor", "observatory"),
+    *("spectrum", "skymap", "fast", "plan", "status", "doctor", "observatory"),
 )
-WITH_JSON = [verb for verb in VERBS if verb != "observatory"]
+WITH_JSON = [verb for verb in VERBS if verb not in ("observatory", "dl3")]  # these have verbs of their own
 HEAVY = {"numpy", "pandas", "gammapy", "dagster", "numba", "matplotlib", "sklearn", "astropy", "uproot", "requests"}
 
 

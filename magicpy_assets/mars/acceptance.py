@@ -12,7 +12,7 @@ from pathlib import Path
 from magicpy_assets.compute.base import Outcome
 from magicpy_assets.core.csvtables import rows
 from magicpy_assets.core.errors import MagicpyError
-from magicpy_assets.formats.root import has_tree, open_root, tree_of
+from magicpy_assets.formats.root import has_tree, open_root, read_cards, tree_of
 
 LAST_LINES = 20
 FITS_BLOCK = 2880
@@ -120,6 +120,15 @@ def events_in(path: Path) -> int | None:
             return int(tree_of(file, "Events", path).num_entries) if has_tree(file, "Events") else None
     except (MagicpyError, OSError):
         return None
+
+
+def is_simulated(path: Path) -> bool:
+    """Tell whether a ROOT file says of itself that it is simulated."""
+    try:
+        with open_root(path) as file:
+            return bool(read_cards(file, path))
+    except (MagicpyError, OSError):
+        return False
 
 
 def count_fault(product: Path, inputs: Iterable[Path]) -> str:

@@ -12,6 +12,9 @@ from typing import ClassVar
 
 from magicpy_assets.core.errors import InputError
 from magicpy_assets.core.runs import parse_name
+from magicpy_assets.formats.flute import FluteResults, read_flute
+from magicpy_assets.formats.odie import OdieNumbers, read_odie
+from magicpy_assets.mars.acceptance import is_simulated
 from magicpy_assets.mars.declaration import PathLike, each, expanded, listed
 from magicpy_assets.mars.program import Program
 from magicpy_assets.mars.programs import Coach, Dl3, Melibea, Spectra, Star, SuperStar
@@ -32,6 +35,10 @@ class _OfMars(Program):
         return found + [
             f"{path.name} is no _{self.letter}_ file" for path in self.inputs() if self.letter and not self._fits(path)
         ]
+
+    def simulated(self) -> bool:
+        """Tell whether any input says of itself that it is simulated."""
+        return any(is_simulated(path) for path in self.inputs())
 
     def _fits(self, path: Path) -> bool:
         try:
@@ -110,6 +117,10 @@ class Odie(_OfMars):
         """Return the words of the command line after the program's name."""
         return [*each("--ind", [path.absolute() for path in self.files]), "-b", "-q", *self.flag_arguments()]
 
+    def results(self) -> OdieNumbers:
+        """Return the numbers of the output, see `formats.odie`."""
+        return read_odie(self.outputs[0])
+
 
 class Caspar(_OfMars):
     """caspar: melibea files -> sky map.
@@ -182,6 +193,10 @@ class Flute(_OfMars):
     def arguments(self) -> list[str]:
         """Return the words of the command line after the program's name."""
         return ["-b", "-q", *self.flag_arguments()]
+
+    def results(self, source: str = "unknown source") -> FluteResults:
+        """Return what the output holds as results like our own, see `formats.flute`."""
+        return read_flute(self.outputs[0], source, simulated=self.simulated())
 
     def faults(self) -> list[str]:
         """Return what is wrong with inputs and parameters."""

@@ -225,6 +225,20 @@ class Installation:
         joined = {name: ":".join([*own, *([env[name]] if name in env else [])]) for name, own in paths.items()}
         return env | {"MARSSYS": str(self.marssys), "ROOTSYS": str(self.rootsys or "")} | joined
 
+    def stock_card(self, program: Declaration) -> Runcard:
+        """Return the stock card of MARS for a program, includes written out; an empty one where there is none.
+
+        Raises
+        ------
+        MissingInputError
+            If the table of programs names a card that is not there.
+        """
+        cards = STOCK_CARDS[program.name] if self.has(program.name) else ()
+        if self.marssys is None or not cards:
+            return Runcard(name=str(program.card_path))
+        number = min((program.telescope or 1), len(cards)) - 1
+        return Runcard.read(self.marssys / CARD_FOLDER / cards[number]).with_includes()
+
     def card_for(self, program: Declaration) -> Runcard:
         """Return the run card that a program will be run with: what was set, before the stock card of MARS.
 
@@ -237,15 +251,9 @@ class Installation:
         """
         if not self.has(program.name):
             return program.runcard
-        assert self.marssys is not None
         ours = {item.key for item in program.declared if item.known_to == "ours"}
         values = {key: value for key, value in program.card_values().items() if key not in ours}
-        cards = STOCK_CARDS[program.name]
-        card = Runcard(name=str(program.card_path))
-        if cards:
-            number = min((program.telescope or 1), len(cards)) - 1
-            card = Runcard.read(self.marssys / CARD_FOLDER / cards[number]).with_includes()
-        card = card.override(values)
+        card = self.stock_card(program).override(values)
         absent = [item.key for item in program.declared if item.required and item.key not in card.values]
         if absent:
             raise InputError(

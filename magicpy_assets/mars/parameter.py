@@ -93,5 +93,9 @@ def described(parameters: Iterable[Parameter]) -> str:
     lines = []
     for item in parameters:
         default = "" if item.default is None else f", default {item.default}{f' {item.unit}' if item.unit else ''}"
-        lines.append(f"    {item.key} : {item.type.__name__}{default}\n        {item.help} ({item.source})")
+        whose = {"mars": "; MARS alone", "ours": "; embedded engine alone"}.get(item.known_to, "")
+        needed = "; required" if item.required else ""
+        lines.append(
+            f"    {item.key} : {item.type.__name__}{default}{needed}\n        {item.help} ({item.source}{whose})"
+        )
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from magicpy_assets.compute.base import Outcome, execute
 from magicpy_assets.compute.local import open_local
@@ -18,6 +18,9 @@ from magicpy_assets.formats.runcard import untouched_in
 from magicpy_assets.mars.acceptance import cause_of, last_lines, log_text, product_fault, said
 from magicpy_assets.mars.declaration import Declaration
 from magicpy_assets.mars.installation import Installation, is_embedded
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Program(Declaration):
@@ -152,6 +155,19 @@ class Program(Declaration):
         for path in self.outputs:
             if before[path] is not None and before[path] == _stamp(path):
                 raise ProgramError(f"{self.name} has not made {path.name}: it is of an earlier run", log_path=log)
+
+    def changes(self, installation: Installation | None = None) -> pd.DataFrame:
+        """Return a row per run-card key that was set: `key`, `stock`, `here`.
+
+        `stock` is the value of the stock card of an installed MARS, else the default; None where there is none.
+        """
+        import pandas as pd
+
+        stock = (installation or Installation.from_settings(load_settings())).stock_card(self).values
+        defaults = {item.key: item.default for item in self.declared}
+        here = self.runcard.values
+        rows = [(key, stock.get(key, defaults.get(key)), here[key]) for key in self.card_values()]
+        return pd.DataFrame(rows, columns=["key", "stock", "here"])
 
     # What became of it
 

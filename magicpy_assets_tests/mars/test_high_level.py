@@ -132,7 +132,7 @@ def test_what_goes_into_a_notebook(mars, tmp_path):
     assert "flute.deadTimePerEvent" in html
     assert "not run" in html
     assert "flute.minSize : float" in mp.mars.Flute.__doc__
-    assert "(flute (public copy of its source))" in mp.mars.Flute.__doc__
+    assert "(flute (public copy of its source); MARS alone)" in mp.mars.Flute.__doc__
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,11 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Any
 
 from magicpy_assets.compute import leash
@@ -57,8 +59,32 @@ class Command:
     cwd: Path | None = None
     timeout_s: float | None = None
 
+    @property
+    def program(self) -> str:
+        """The name of the program: what a job of it asks for can depend on that."""
+        return self.arguments[0] if self.entry and self.arguments else Path(self.argv[0]).name
+
     def __str__(self) -> str:
         return shlex.join(self.argv)
+
+
+class Workers(Executor):
+    """Where commands run: this machine or a farm, used the same way.
+
+    Attributes
+    ----------
+    notes
+        What users should be told of, such as work that was tried again because its worker or job was killed.
+    """
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # After an error, such as Ctrl-C, nobody waits for what is under way.
+        self.shutdown(wait=True, cancel_futures=error is not None)
 
 
 @dataclass(frozen=True)

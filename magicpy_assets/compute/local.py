@@ -13,13 +13,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from multiprocessing import Pipe
-from types import TracebackType
 from typing import Any
 
+from magicpy_assets.compute.base import Workers
 from magicpy_assets.compute.health import QueueState
 from magicpy_assets.compute.worker import GRACE_S
+from magicpy_assets.core.compute_settings import ComputeSettings
 from magicpy_assets.core.errors import ProgramError
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
@@ -77,7 +78,7 @@ class Worker:
             self.process.wait()
 
 
-class LocalExecutor(Executor):
+class LocalExecutor(Workers):
     """Worker processes, each looked after by a thread here.
 
     So it is known whose work it was when one dies: that is tried once more in a fresh worker, then fails with a
@@ -85,6 +86,7 @@ class LocalExecutor(Executor):
     """
 
     def __init__(self, workers: int) -> None:
+        super().__init__()
         self.workers = workers
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="worker")
         self._mine = threading.local()
@@ -106,6 +108,7 @@ class LocalExecutor(Executor):
                 code = self._forget(worker)
                 if self._cancelled:
                     raise CancelledError from None
+                self.notes.append(f"worker process {worker.process.pid} ended with code {code} in the middle of work")
         killed = code == -signal.SIGKILL
         raise ProgramError(
             f"a worker process {'was killed' if killed else f'ended with code {code}'} twice on the same work",
@@ -157,22 +160,24 @@ class LocalExecutor(Executor):
             for worker in self._open:
                 worker.process.terminate()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        # After an error, such as Ctrl-C, nobody waits for what is under way.
-        self.shutdown(wait=True, cancel_futures=error is not None)
+
+def _worker_count(workers: int | None, memory_gb: float) -> int:
+    """Return how many workers there are: as many as wanted, else one for each core that we may use and has memory."""
+    return workers or max(1, min(len(os.sched_getaffinity(0)), int(_memory_gb() / memory_gb)))
 
 
-def queue_state(settings: Any) -> QueueState:
+def _memory_gb() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+
+
+def queue_state(settings: ComputeSettings) -> QueueState:
     """Return how many workers there would be, and whether each has memory enough."""
-    cores = len(os.sched_getaffinity(0))
-    workers = settings.workers or cores
-    each_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9 / workers
-    text = f"local: {workers} workers on {cores} cores, {each_gb:.1f} GB of memory for each"
-    return QueueState(each_gb >= WORKER_GB, text, "set compute.workers to fewer")
+    workers = _worker_count(settings.workers, settings.memory_gb)
+    each_gb = _memory_gb() / workers
+    text = f"local: {workers} workers on {len(os.sched_getaffinity(0))} cores, {each_gb:.1f} GB of memory for each"
+    return QueueState(each_gb >= min(settings.memory_gb, WORKER_GB), text, "set compute.workers to fewer")
 
 
-def open_local(workers: int | None = None) -> LocalExecutor:
-    """Open workers on this machine, by default one for each core that we may use."""
-    return LocalExecutor(workers or len(os.sched_getaffinity(0)))
+def open_local(workers: int | None = None, memory_gb: float = WORKER_GB) -> LocalExecutor:
+    """Open workers on this machine, by default one for each core, as far as memory goes; each needs `memory_gb`, GB."""
+    return LocalExecutor(_worker_count(workers, memory_gb))

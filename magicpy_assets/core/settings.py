@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
+from magicpy_assets.core.compute_settings import ComputeSettings
 from magicpy_assets.core.errors import ConfigError, unknown
 
 FILE_NAME = "magicpy.toml"
@@ -33,8 +34,16 @@ NO_SETTINGS = frozenset(
         "MAGICPY_POSTGRES_DATABASE",
     }
 )
-PATHS = (("store",), ("archive", "in_place"), ("mars", "marssys"), ("mars", "rootsys"), ("observatory", "cache"))
-LISTS = ("sources", "periods", "mars.keep")
+PATHS = (
+    ("store",),
+    ("archive", "in_place"),
+    ("mars", "marssys"),
+    ("mars", "rootsys"),
+    ("compute", "logs"),
+    ("compute", "python"),
+    ("observatory", "cache"),
+)
+LISTS = ("sources", "periods", "mars.keep", "compute.setup", "compute.directives")
 KEYRING_SERVICE = "magicpy_assets"
 
 
@@ -89,13 +98,6 @@ class MarsSettings(_Section):
     time_limit_s: float | None = Field(
         default=86400.0, gt=0, description="after that many seconds a program of an installed MARS is stopped"
     )
-
-
-class ComputeSettings(_Section):
-    """Where commands run."""
-
-    kind: Literal["local"] = Field(default="local", description="worker processes on this machine")
-    workers: int | None = Field(default=None, ge=1, description="worker processes; by default one for each core")
 
 
 class ObservatorySettings(_Section):

@@ -40,7 +40,7 @@ class MarsResource(dg.ConfigurableResource):
 class ComputeResource(dg.ConfigurableResource):
     """Where commands run."""
 
-    kind: str | None = Field(default=None, description="'local': worker processes on this machine.")
+    kind: str | None = Field(default=None, description="'local', 'htcondor' or 'slurm'.")
     workers: int | None = Field(default=None, description="Worker processes; by default one for each core.")
 
 

@@ -104,4 +104,5 @@ def run(session: Session, planned: Plan) -> Report:
     check_disk(session, planned)
     report = Runner(session, planned).execute()
     report.notes += [session.age] if session.age else []
+    report.notes += session.take_notes()
     return report

@@ -6,7 +6,6 @@ The one place that knows whether the data server is the collaboration's, the emb
 from __future__ import annotations
 
 import secrets
-from concurrent.futures import Executor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +14,8 @@ from magicpy_assets.archive.base import Archive, age_text
 from magicpy_assets.archive.catalogue import Catalogue
 from magicpy_assets.archive.http import HttpArchive
 from magicpy_assets.archive.inplace import InPlaceArchive
-from magicpy_assets.compute.local import open_local
+from magicpy_assets.compute.base import Workers
+from magicpy_assets.compute.pool import open_workers
 from magicpy_assets.core.settings import Secret, Settings, archive_password, archive_user, load_settings
 from magicpy_assets.mars.installation import Installation
 from magicpy_assets.store.layout import Layout
@@ -43,7 +43,7 @@ class Session:
         self._server: Any = None
         self._archive: Archive | None = None
         self._catalogue: Catalogue | None = None
-        self._pool: Executor | None = None
+        self._pool: Workers | None = None
 
     @property
     def archive(self) -> Archive:
@@ -65,17 +65,26 @@ class Session:
         return self._catalogue
 
     @property
-    def pool(self) -> Executor:
-        """Where commands run."""
+    def pool(self) -> Workers:
+        """Where commands run: worker processes here, or jobs of a farm."""
         if self._pool is None:
-            self._pool = open_local(self.settings.compute.workers)
+            self._pool = open_workers(self.settings.compute, self.layout.root)
         return self._pool
 
+    def take_notes(self) -> list[str]:
+        """Return what has happened to workers or jobs since this was last asked, such as one that was killed."""
+        if self._pool is None:
+            return []
+        notes = list(self._pool.notes)
+        del self._pool.notes[: len(notes)]
+        return notes
+
     def use_workers(self, workers: int) -> None:
-        """Change the number of worker processes from now on."""
+        """Change the number of worker processes, or of jobs at the same time, from now on."""
         if self._pool is not None:
             self._pool.shutdown(wait=True)
-        self._pool = open_local(workers)
+        wanted = self.settings.compute.model_copy(update={"workers": workers, "max_jobs": workers})
+        self._pool = open_workers(wanted, self.layout.root)
 
     def _open_archive(self) -> Archive:
         wanted = self.settings.archive

@@ -1,0 +1,266 @@
+"""Jobs of one kind: a dask cluster whose workers are the jobs of a farm, as many as there is work for."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import wait as wait_for
+from pathlib import Path
+from typing import Any
+
+from magicpy_assets.compute.farms import farm
+from magicpy_assets.compute.local import ONE_THREAD
+from magicpy_assets.compute.queues import Job
+from magicpy_assets.core.compute_settings import ComputeKind, ComputeSettings, Request
+from magicpy_assets.core.errors import ProgramError
+
+IDLE_S = 30.0
+"""How long a job may have nothing to do before it is given back."""
+BARREN = 3
+"""So many jobs, and twice those wanted, may be lost one after the other without anything done; then all fails."""
+_EXTRA = 'install the parts for farms: pip install "magicpy_assets[batch]"'
+_KILLED = "most likely memory or time ran out: see compute.memory_gb and compute.walltime_h, or compute.programs"
+
+
+def cluster_class(kind: ComputeKind) -> Any:
+    """Return the class of a farm's clusters, whose jobs remember why they could not be submitted.
+
+    Raises
+    ------
+    ProgramError
+        If the packages for farms are not installed.
+    """
+    try:
+        import dask
+        import dask_jobqueue
+        from distributed.core import Status
+    except ImportError as error:
+        raise ProgramError(f"farms need a package that is not installed: {error.name}", hint=_EXTRA) from error
+    # We find out ourselves, from the farm, that a job is lost.
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "1000 days"})
+    base: Any = getattr(dask_jobqueue, farm(kind).CLUSTER)
+
+    async def start(job: Any) -> None:
+        try:
+            await base.job_cls.start(job)
+        except (RuntimeError, ValueError, OSError) as error:
+            job.refused = str(error)
+            job.status = Status.running
+
+    async def close(job: Any) -> None:
+        await base.job_cls.close(job)
+        job.status = Status.closed
+
+    job_class = type(base.job_cls.__name__, (base.job_cls,), {"refused": "", "start": start, "close": close})
+    return type(base.__name__, (base,), {"job_cls": job_class})
+
+
+class Cluster:
+    """Jobs that ask for the same; `note` is told of each that is lost."""
+
+    def __init__(
+        self, settings: ComputeSettings, request: Request, name: str, logs: Path, note: Callable[[str], None]
+    ) -> None:
+        import distributed
+
+        client: Any = distributed.Client
+
+        self.settings, self.request, self.name, self.note = settings, request, name, note
+        logs.mkdir(parents=True, exist_ok=True)
+        self._futures: dict[Future[Any], Any] = {}
+        self._lock = threading.Lock()
+        self._barren = 0
+        self._idle_since: float | None = None
+        self._cluster = cluster_class(settings.kind)(**_options(settings, request, name, logs))
+        self._client = client(self._cluster)
+
+    # Work
+
+    def submit(self, fn: Callable[..., Any], args: Any, kwargs: Any) -> Future[Any]:
+        """Hand work to the jobs."""
+        future: Future[Any] = Future()
+        theirs: Any = self._client.submit(_call, fn, args, kwargs, pure=False)
+        with self._lock:
+            self._futures[future] = theirs
+        theirs.add_done_callback(lambda done: self._done(future, done))
+        return future
+
+    def _done(self, future: Future[Any], theirs: Any) -> None:
+        from distributed import KilledWorker
+
+        with self._lock:
+            self._futures.pop(future, None)
+        error: BaseException | None = None
+        result = None
+        if theirs.status == "finished":
+            self._barren = 0
+            try:
+                result = theirs.result()
+            except BaseException as lost:  # noqa: BLE001 - the answer belongs to whoever asked
+                error = lost
+        elif theirs.status == "error":
+            error = theirs.exception()
+        else:
+            error = CancelledError()
+        if isinstance(error, KilledWorker):
+            times = self.settings.retries + 1
+            error = ProgramError(
+                f"the farm has killed the jobs of the same work {times} times", hint=_KILLED, permanent=False
+            )
+        _settle(future, result, error)
+
+    def finish(self) -> None:
+        """Wait until all work is done."""
+        while self._futures:
+            wait_for(list(self._futures), timeout=1.0)
+
+    def cancel(self) -> None:
+        """Give up all work."""
+        with self._lock:
+            given_up = dict(self._futures)
+            self._futures.clear()
+        self._client.cancel(list(given_up.values()), force=True)
+        for future in given_up:
+            if not future.cancel():
+                _settle(future, None, CancelledError())
+
+    def close(self) -> None:
+        """Close what is on this side; the jobs are gone by now."""
+        from distributed.core import Status
+
+        async def forget() -> None:
+            async with self._cluster._lock:  # nothing is being submitted
+                for job in self._cluster.workers.values():
+                    job.status = Status.closed
+                self._cluster.workers.clear()
+                self._cluster.worker_spec.clear()
+
+        self._cluster.sync(forget)
+        self._client.close()
+        self._cluster.close()
+
+    # Jobs
+
+    def numbers(self) -> dict[str, str]:
+        """Return the names of the workers whose jobs are with the farm, and the numbers of those jobs."""
+        return {name: job.job_id for name, job in list(self._cluster.workers.items()) if job.job_id is not None}
+
+    def put_right(self, known: dict[str, str], jobs: list[Job]) -> None:
+        """Replace jobs that are lost, ask for more or give idle ones back.
+
+        `known` are the numbers that we knew before the farm was asked, `jobs` its answer.
+        """
+        held = {job.number: job for job in jobs if job.state == "held"}
+        there = {job.number for job in jobs} - set(held)
+        lost = {name: number for name, number in known.items() if number not in there}
+        refused = {name: job.refused for name, job in list(self._cluster.workers.items()) if job.refused}
+        for number in lost.values():
+            why = f" was held: {held[number].reason}" if number in held else " has ended before its work"
+            self.note(f"job {number}{why}; another takes its place")
+        for why in set(refused.values()):
+            self.note(f"the farm has taken no job: {why}")
+        farm(self.settings.kind).remove([held[number] for number in lost.values() if number in held])
+        if lost or refused:
+            self._forget({*lost, *refused})
+        self._barren += len(lost) + len(refused)
+        wanted = min(self.settings.max_jobs, max(self.settings.min_jobs, len(self._futures)))
+        if self._barren > BARREN + 2 * wanted:
+            self._give_up()
+            return
+        if len(self._cluster.worker_spec) < wanted:
+            self._cluster.scale(jobs=wanted)
+        self._give_back(wanted)
+
+    def _forget(self, names: set[str]) -> None:
+        from distributed.core import Status
+
+        async def forget() -> None:
+            for name in names:
+                self._cluster.worker_spec.pop(name, None)
+                if job := self._cluster.workers.pop(name, None):
+                    job.status = Status.closed
+
+        self._cluster.sync(forget)
+
+    def _give_up(self) -> None:
+        """Let all work fail: jobs end, one after the other, before anything is done."""
+        with self._lock:
+            failed = dict(self._futures)
+            self._futures.clear()
+        count, self._barren = self._barren, 0
+        error = f"{count} jobs were lost one after the other, and nothing was done"
+        for future in failed:
+            _settle(future, None, ProgramError(error, hint=_KILLED, log_path=self._log(), permanent=False))
+        self._client.cancel(list(failed.values()), force=True)
+
+    def _log(self) -> Path:
+        return Path(self._cluster._dummy_job.log_directory)
+
+    def _give_back(self, wanted: int) -> None:
+        """Give idle jobs back that have not been wanted for some time."""
+        excess = len(self._cluster.worker_spec) - wanted
+        if excess <= 0:
+            self._idle_since = None
+            return
+        self._idle_since = self._idle_since or time.monotonic()
+        if time.monotonic() - self._idle_since < IDLE_S:
+            return
+
+        async def give_back() -> None:
+            busy = {worker.name for worker in self._cluster.scheduler.workers.values() if worker.processing}
+            idle = [name for name in self._cluster.worker_spec if name not in busy]
+            await self._cluster.scale_down(idle[:excess])
+
+        self._cluster.sync(give_back)
+
+
+def _call(fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    return fn(*args, **kwargs)
+
+
+def _settle(future: Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done() or not future.set_running_or_notify_cancel():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+def _options(settings: ComputeSettings, request: Request, name: str, logs: Path) -> dict[str, Any]:
+    """Return what dask_jobqueue is told of the jobs."""
+    common = {
+        "name": name,
+        "job_name": name,
+        "cores": request.cores,
+        "processes": 1,
+        "memory": f"{request.memory_gb} GB",
+        "nanny": False,
+        "security": True,
+        "shared_temp_directory": str(logs),
+        "log_directory": str(logs),
+        "python": f"exec {shlex.quote(str(settings.python or sys.executable))}",
+        "job_script_prologue": _prologue(settings, request),
+        # One thing at a time; the memory is watched by the farm.
+        "worker_extra_args": ["--nthreads", "1", "--memory-limit", "0", "--no-dashboard"],
+        "scheduler_options": {
+            "host": settings.host,
+            "dashboard": False,
+            "dashboard_address": ":0",
+            "allowed_failures": settings.retries,
+        },
+        "silence_logs": "critical",
+    }
+    return common | farm(settings.kind).options(settings, request)
+
+
+def _prologue(settings: ComputeSettings, request: Request) -> list[str]:
+    ours = [
+        path for path in sys.path if path and not path.startswith((sys.prefix, sys.base_prefix, sys.base_exec_prefix))
+    ]
+    lines = [f"export {name}={request.cores}" for name in ONE_THREAD]
+    return [*lines, f"export PYTHONPATH={shlex.quote(':'.join(ours))}", *settings.setup]

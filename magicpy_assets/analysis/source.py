@@ -6,6 +6,7 @@ Every step goes through the pipeline, so what was done before, here or in Dagste
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,6 +15,7 @@ from magicpy_assets.analysis.fast import run_fast
 from magicpy_assets.analysis.getting import get_levels, levels_of
 from magicpy_assets.analysis.moonlight import MoonCheck
 from magicpy_assets.analysis.random_forests import find_forests
+from magicpy_assets.analysis.runbooks import RunbookReport, report_on, runbooks_of
 from magicpy_assets.core import datalevels, sources
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.datalevels import DataLevel
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from magicpy_assets.formats.runbook import Runbook
     from magicpy_assets.science.counts import Theta2Result
     from magicpy_assets.science.light_curve import LightCurveResult
     from magicpy_assets.science.skymap import SkymapResult
@@ -341,6 +344,26 @@ class Source:
         except UnknownNameError:
             run = self._all_runs().iloc[0]
             return float(run["source_ra_deg"]), float(run["source_dec_deg"])
+
+    # Runbooks
+
+    def download_runbooks(self) -> list[date]:
+        """Get the runbooks that are new or have changed; returns their nights (MAGIC dates)."""
+        return runbooks_of(self.session).refresh()
+
+    def get_runbook(self, date: date) -> Runbook:
+        """Return the runbook of a night (MAGIC date); its `text` is what was written.
+
+        Raises
+        ------
+        MissingInputError
+            If it has not been downloaded, or nobody wrote one, with the nearest nights.
+        """
+        return runbooks_of(self.session).read(date)
+
+    def runbook_report(self) -> RunbookReport:
+        """Look the source up in the runbooks of the nights of its selected runs."""
+        return report_on(self.session, self.name, {day.date() for day in self._in_period()["date"]})
 
     def balance(self) -> Balance:
         """Return the books of the selected runs: what is there of each, level by level, and why others stopped."""

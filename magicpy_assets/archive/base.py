@@ -158,6 +158,9 @@ class Archive(Protocol):
     def reports(self) -> list[RemoteFile]:
         """Return the run reports of all nights."""
 
+    def runbooks(self) -> list[RemoteFile]:
+        """Return the runbooks of all nights; none where the server has none."""
+
     def fetch(self, wanted: Iterable[tuple[RemoteFile, Path]]) -> FetchReport:
         """Get files into places."""
 

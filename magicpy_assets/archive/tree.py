@@ -71,10 +71,17 @@ class ArchiveTree(ABC):
 
     def reports(self) -> list[RemoteFile]:
         """Return the run reports of all nights."""
-        nights = [f"/CCdata/{night}" for night in self._folders("/CCdata")]
+        return self._nightly("/CCdata", ".run")
+
+    def runbooks(self) -> list[RemoteFile]:
+        """Return the runbooks of all nights; none where the server has no such folder."""
+        return self._nightly("/Runbooks", ".txt") if "Runbooks" in self._folders("/") else []
+
+    def _nightly(self, folder: str, suffix: str) -> list[RemoteFile]:
+        nights = [f"{folder}/{night}" for night in self._folders(folder)]
         with ThreadPoolExecutor(self.concurrency) as pool:
             listed = list(pool.map(self._list, nights))
-        return [remote for files, _ in listed for remote in files if remote.name.endswith(".run")]
+        return [remote for files, _ in listed for remote in files if remote.name.endswith(suffix)]
 
     def _files_of(self, level: DataLevel, folder: str) -> list[RemoteFile]:
         found = self._list(folder)[0]

@@ -18,8 +18,9 @@ from pathlib import Path, PurePosixPath
 from magicpy_assets.core.datalevels import Calibrated, DataLevel, SuperStar
 from magicpy_assets.core.errors import ConfigError, InputError, unknown
 from magicpy_assets.core.runs import DataFile, night_folder
+from magicpy_assets.formats.runbook import runbook_name
 from magicpy_assets.formats.runreport import report_name
-from magicpy_assets.observatory import library, montecarlo, nights, reports, superstar, troubles
+from magicpy_assets.observatory import library, montecarlo, nights, reports, runbooks, superstar, troubles
 from magicpy_assets.observatory.montecarlo import Pair
 from magicpy_assets.observatory.programme import RUN_DURATION_S, Observation, RunPlan, programme
 from magicpy_assets.observatory.shelf import Group, ServedFile, Shelf
@@ -55,7 +56,7 @@ class Tree:
     plans
         Every run that was taken.
     files
-        Every file by its server path, ``/Data/…``, ``/MC/…`` or ``/CCdata/…``.
+        Every file by its server path, ``/Data/…``, ``/MC/…``, ``/CCdata/…`` or ``/Runbooks/…``.
     folders
         The names inside every folder; those of folders end with a slash.
     shelf
@@ -147,7 +148,7 @@ class Tree:
     def _build(self, further: Sequence[Observation]) -> None:
         self.plans = self._programme(further)
         self.planted = Planted(self.plans, self._trouble)
-        files = {file.path: file for file in (*self._data(), *self._mc(), *self._reports())}
+        files = {file.path: file for file in (*self._data(), *self._mc(), *self._reports(), *self._runbooks())}
         # In this order, because others look at a folder first: whatever is in a folder, there is a file for it.
         self.files = files
         self.folders = _folders(files)
@@ -213,6 +214,19 @@ class Tree:
     def _write_report(self, plans: tuple[RunPlan, ...], folder: Path, version: int) -> None:
         text = reports.night_report(plans, self.seed, self.planted)
         (folder / report_name(plans[0].date)).write_text(text, encoding="utf-8")
+
+
+    def _runbooks(self) -> Iterator[ServedFile]:
+        for night in sorted({plan.date for plan in self.plans}):
+            plans = tuple(plan for plan in self.plans if plan.date == night)
+            if runbooks.is_there(night):
+                name = runbook_name(night)
+                group = Group(name, (name,), partial(self._write_runbook, plans), small=True)
+                yield ServedFile(PurePosixPath("/Runbooks", night_folder(night), name), _noon(night), group)
+
+    def _write_runbook(self, plans: tuple[RunPlan, ...], folder: Path, version: int) -> None:
+        text = runbooks.night_runbook(plans, self.seed)
+        (folder / runbook_name(plans[0].date)).write_text(text, encoding="utf-8")
 
 
 def _data_folder(level: DataLevel, plan: RunPlan) -> PurePosixPath:

@@ -15,6 +15,7 @@ from magicpy_assets.core.runs import night_folder, night_of, plain
 FORESTS = "RFs"
 MONTE_CARLO = "MC"
 CATALOGUE = "catalogue"
+RUNBOOKS = "runbooks"
 ARCHIVED = {datalevels.Calibrated: "calibrated", datalevels.SuperStar: "superstar-archive"}
 """Folders of what is downloaded. The archive's own superstar lies apart from what is made here."""
 COMBINED, ALL_PERIODS = "combined", "all"
@@ -87,6 +88,10 @@ class Layout:
     def combined(self, source: str, period: str | None, name: str) -> Path:
         """Return the path of a result over several cells: `<source>/combined/<period, or all>/<name>`."""
         return self.root / plain(source) / COMBINED / (period or ALL_PERIODS) / plain(name)
+
+    def runbook(self, night: date) -> Path:
+        """Return the path of a night's runbook: `runbooks/<YYYY_MM_DD>.txt`."""
+        return self.root / RUNBOOKS / f"{night_folder(night)}.txt"
 
     def catalogue(self, night: date) -> Path:
         """Return the path of a night of the run catalogue."""

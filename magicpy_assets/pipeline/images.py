@@ -81,6 +81,7 @@ class Images:
         self.tasks: dict[Path, Task] = {}
         self._listings: dict[tuple[str, str, str], list[RemoteFile]] = {}
         self._targets: dict[Cell, Cleaning] = {}
+        self._identities: dict[str, dict[str, str]] = {}
         self._superstar_nights: dict[str, frozenset[str]] = {}
 
     def add(self, task: Task) -> Task:
@@ -94,8 +95,10 @@ class Images:
 
     def _programs_of(self, task: Task) -> dict[str, str]:
         """Return what an installed MARS adds to the identity of a task's products."""
-        name = datalevels.RandomForest.key
-        return self.session.installation.identity(programs.Coach.name if task.stage == name else task.stage)
+        if task.stage not in self._identities:
+            name = programs.Coach.name if task.stage == datalevels.RandomForest.key else task.stage
+            self._identities[task.stage] = self.session.installation.identity(name)
+        return self._identities[task.stage]
 
     def ordered(self) -> list[Task]:
         """Every task once, in an order in which inputs come first."""

@@ -23,6 +23,7 @@ from magicpy_assets.defs.assets import (
     superstar,
 )
 from magicpy_assets.defs.assets.catalogue import run_catalogue
+from magicpy_assets.defs.assets.runbooks import runbooks
 from magicpy_assets.defs.level import Level
 from magicpy_assets.pipeline.runs import periods_observed
 from magicpy_assets.store.layout import Layout
@@ -74,7 +75,7 @@ def build_defs(settings: Settings | None = None, **overrides: Any) -> dg.Definit
 def _assembled(chosen: Settings, overrides: dict[str, Any]) -> dg.Definitions:
     condition = automation.condition_of(chosen)
     everywhere = partitions.cells(list(chosen.periods))
-    assets: list[Any] = [run_catalogue, archive.of(archive.OFF, everywhere)]
+    assets: list[Any] = [run_catalogue, runbooks, archive.of(archive.OFF, everywhere)]
     assets += [level.asset(everywhere, condition) for level in shared_levels()]
     cells: dict[str, dg.MultiPartitionsDefinition] = {}
     keys: dict[str, list[dg.AssetKey]] = {}

@@ -9,10 +9,10 @@ from datetime import date
 from html import escape
 from typing import TYPE_CHECKING
 
-from magicpy_assets.archive.runbooks import Runbooks
 from magicpy_assets.core import sources
 from magicpy_assets.core.errors import MissingInputError, UnknownNameError
 from magicpy_assets.formats.runbook import MolaResult, Runbook
+from magicpy_assets.pipeline.runbooks import runbooks_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,11 +81,6 @@ class RunbookReport:
 
     def _repr_html_(self) -> str:
         return f"<h4>{escape(self.source)}: online results</h4>{self.table.to_html(index=False, na_rep='-')}"
-
-
-def runbooks_of(session: Session) -> Runbooks:
-    """Return the runbooks of a session's store and data server."""
-    return Runbooks(session.layout, session.archive)
 
 
 def report_on(session: Session, source: str, nights: Iterable[date]) -> RunbookReport:

@@ -15,7 +15,7 @@ from magicpy_assets.analysis.fast import run_fast
 from magicpy_assets.analysis.getting import get_levels, levels_of
 from magicpy_assets.analysis.moonlight import MoonCheck
 from magicpy_assets.analysis.random_forests import find_forests
-from magicpy_assets.analysis.runbooks import RunbookReport, report_on, runbooks_of
+from magicpy_assets.analysis.runbooks import RunbookReport, report_on
 from magicpy_assets.core import datalevels, sources
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.datalevels import DataLevel
@@ -26,6 +26,7 @@ from magicpy_assets.core.settings import Settings
 from magicpy_assets.pipeline.plan import Plan, cells_of, plan
 from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.run import process
+from magicpy_assets.pipeline.runbooks import runbooks_of
 from magicpy_assets.pipeline.runs import known_runs
 from magicpy_assets.pipeline.session import Session, open_session
 from magicpy_assets.plots.bars import bars

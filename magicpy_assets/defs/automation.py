@@ -28,7 +28,7 @@ MOST_REQUESTS = 20
 MOST_EVENTS = 200
 """Cells without data that one tick marks as empty."""
 CATALOGUE = dg.AssetSelection.assets(dg.AssetKey(["run_catalogue"]))
-CELL_RESULTS = ("spectra", "theta2", "light_curve")
+CELL_RESULTS = ("spectra", "theta2", "light_curve", "skymap")
 DECLARATIVE = "declarative"
 
 

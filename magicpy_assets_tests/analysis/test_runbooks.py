@@ -8,12 +8,13 @@ from datetime import date
 import pytest
 
 from magicpy_assets.analysis.off import Off
-from magicpy_assets.analysis.runbooks import combined_mola, report_on, runbooks_of
+from magicpy_assets.analysis.runbooks import combined_mola, report_on
 from magicpy_assets.analysis.source import Source
 from magicpy_assets.core import moons, periods, zeniths
 from magicpy_assets.core.errors import MissingInputError
 from magicpy_assets.core.settings import load_settings
 from magicpy_assets.observatory.server import serve
+from magicpy_assets.pipeline.runbooks import runbooks_of
 
 NIGHTS = [date(2020, 11, 14), date(2020, 11, 18), date(2020, 11, 26), date(2020, 12, 12), date(2020, 12, 14)]
 

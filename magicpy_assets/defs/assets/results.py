@@ -1,4 +1,4 @@
-"""Results one by one, for people who want to see one thing: θ² and light curve of a cell.
+"""Results one by one, for people who want to see one thing: θ², light curve and sky map of a cell.
 
 They are products of the `spectra` program; these assets draw them, and make nothing that is there.
 """
@@ -21,6 +21,11 @@ Events against the squared angle to the source, with the off regions and the sig
 """
 LIGHT_CURVE = """
 The flux of every run above a common energy, with upper limits where nothing is seen: does the source vary?
+"""
+
+SKYMAP = """
+Significance and excess over the field of view, the background taken from the rest of the camera; away from the source
+the significances should be normally distributed.
 """
 
 
@@ -56,6 +61,18 @@ def light_curve_of(folder: Path) -> dict[str, Any]:
     return show(light_curve_figure(LightCurveResult.load(folder)), folder, "light_curve")
 
 
+def skymap_of(folder: Path) -> dict[str, Any]:
+    """Return what the page shows of the sky map in a folder of results."""
+    from magicpy_assets.plots.maps import skymap_figure
+    from magicpy_assets.science.skymap import SkymapResult
+
+    if not (folder / "skymap.json").is_file():
+        return {"skymap": "no map: the log of the spectra program says why"}
+    result = SkymapResult.load(folder)
+    numbers = {"peak_sigma": result.peak[0], "residual_mean": result.residual_mean, "residual_rms": result.residual_rms}
+    return numbers | show(skymap_figure(result), folder, "skymap")
+
+
 def spectrum_of(folder: Path) -> dict[str, Any]:
     """Return what the page shows of the spectrum in a folder of results."""
     from magicpy_assets.plots.figures import sed_figure
@@ -84,5 +101,6 @@ def of(source: str) -> list[Level]:
         for name, description, draw in (
             ("theta2", THETA2, theta2_of),
             ("light_curve", LIGHT_CURVE, light_curve_of),
+            ("skymap", SKYMAP, skymap_of),
         )
     ]

@@ -52,6 +52,8 @@ class Declaration:
     """What the end of the log of an installed MARS's program must say, where that is public."""
     ours_alone: ClassVar[frozenset[str]] = frozenset()
     """Names of outputs that the program of an installed MARS does not make."""
+    file_lists: ClassVar[tuple[str, ...]] = ()
+    """Run-card keys that name files, separated by blanks; for MARS each becomes one pattern."""
     here: ClassVar[bool] = False
     """Whether the program writes into the folder in which it is started, for want of a flag for another."""
 

@@ -159,6 +159,7 @@ class Flute(_OfMars):
     letter = "Q"
     here = True
     last_words = "finished"
+    file_lists = ("flute.data", "flute.mcdata")
 
     def __init__(
         self,

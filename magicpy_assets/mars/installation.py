@@ -22,7 +22,7 @@ from magicpy_assets.core.csvtables import rows
 from magicpy_assets.core.errors import ConfigError, InputError, MagicpyError
 from magicpy_assets.formats.root import CARDS, PROVENANCE, open_root, read_cards
 from magicpy_assets.formats.runcard import Runcard
-from magicpy_assets.mars.patterns import each_flag_once
+from magicpy_assets.mars.patterns import each_flag_once, one_pattern
 from magicpy_assets.version import __version__
 
 if TYPE_CHECKING:
@@ -299,7 +299,10 @@ class Installation:
         card = self.card_for(program)
         known = set(_TABLE[program.name]["flags"].split()) | {item.key for item in program.declared if item.flag}
         words = [word for word in program.words(card) if not word.startswith("-") or word.split("=")[0] in known]
-        words = each_flag_once(words)
+        links = log.absolute().parent / f"{program.label}.inputs"
+        words = each_flag_once(words, links)
+        lists = {key: card.values[key].split() for key in program.file_lists if key in card.values}
+        card = card.override({key: one_pattern(files, links / key) for key, files in lists.items() if len(files) > 1})
         program.prepare(card)
         cwd = program.out.absolute() if program.here else None
         return Command((str(path), *words), log, env=self.environment(), cwd=cwd, timeout_s=self.time_limit_s)

@@ -159,6 +159,7 @@ class Coach(Program):
     results_version = 2
     trees = ()
     ours_alone = frozenset({TRAINING_REPORT})
+    file_lists = ("RF.mcdata", "RF.data")
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from magicpy_assets.core.errors import ConfigError, InputError
 from magicpy_assets.core.settings import load_settings
 from magicpy_assets.formats.runcard import Runcard
 from magicpy_assets.mars.installation import CARD_FOLDER, CHAIN, STOCK_CARDS, Installation
-from magicpy_assets.mars.programs import Spectra, Star, SuperStar
+from magicpy_assets.mars.programs import Coach, Spectra, Star, SuperStar
 from magicpy_assets.version import __version__
 
 Y = "20210314_M1_05095172.001_Y_CrabNebula-W0.40+035.root"
@@ -139,14 +139,43 @@ def test_mars_is_told_one_pattern_for_each_flag(mars, tmp_path):
     assert superstar.outputs[0].is_file()
 
 
-def test_what_no_pattern_names_is_refused_with_advice(mars, tmp_path):
+def test_what_no_pattern_names_is_linked_into_a_folder_of_its_own(mars, tmp_path):
     names = [Y.replace(".001_", f".{subrun:03d}_").replace("_Y_", "_I_") for subrun in (1, 2, 3)]
-    files = [tmp_path / name.replace("_M1_", f"_M{telescope}_") for name in names for telescope in (1, 2)]
+    files = [tmp_path / "[a]" / name.replace("_M1_", f"_M{telescope}_") for name in names for telescope in (1, 2)]
+    files[0].parent.mkdir()
     for path in files:
         path.write_bytes(b"content")
-    left_out = SuperStar([path for path in files if ".002_" not in path.name], out=tmp_path)
-    with pytest.raises(InputError, match="folder of their own"):
-        mars.installation.command_for(left_out, log=tmp_path / "superstar.log")
+    left_out = SuperStar([path for path in files if ".002_" not in path.name], out=tmp_path / "out")
+    command = mars.installation.command_for(left_out, log=tmp_path / "logs" / "superstar.log")
+    patterns = [word.partition("=")[2] for word in command.argv if word.startswith("--ind")]
+    found = [sorted(Path(name).resolve() for name in glob.glob(pattern)) for pattern in patterns]  # noqa: PTH207
+    assert found == [[files[0], files[4]], [files[1], files[5]]]
+    assert execute(command).returncode == 0
+    assert left_out.outputs[0].is_file()
+
+
+def test_lists_of_files_in_cards_become_patterns_too(mars, tmp_path):
+    mc = [tmp_path / f"GA_za05to35_8_82431{number}_S_w0.root" for number in (8, 9)]
+    off = [tmp_path / folder / f"20210314_0509517{run}_S_Off-W0.40+035.root" for run, folder in enumerate("ab")]
+    for path in (*mc, *off):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"content")
+    coach = Coach(mc, off, out=tmp_path / "rf")
+    mars.installation.command_for(coach, log=tmp_path / "coach.log")
+    values = Runcard.read(coach.card_path).values
+    assert values["RF.mcdata"] == f"{tmp_path}/GA_za05to35_8_82431*_S_w0.root"
+    assert sorted(Path(name).resolve() for name in glob.glob(values["RF.data"])) == off  # noqa: PTH207
+    assert "RF.model" not in values  # a key of ours
+
+
+def test_two_files_of_one_name_cannot_be_linked(mars, tmp_path):
+    name = "20210314_M{}_05095172.001_I_Crab-W0.40+035.root"
+    files = [tmp_path / folder / name.format(telescope) for folder in "abc" for telescope in (1, 2)]
+    for path in files:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"content")
+    with pytest.raises(InputError, match="have the same name"):
+        mars.installation.command_for(SuperStar(files[:4], out=tmp_path), log=tmp_path / "superstar.log")
 
 
 def test_what_mars_does_not_have_is_always_of_the_engine(mars, tmp_path):

@@ -12,7 +12,8 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 .PHONY: demo test page nights lint benchmarks clean
 
 demo: $(VENV)/.installed
-	@$(BIN)/magicpy fast CrabNebula --period ST0316
+	@$(BIN)/magicpy search CrabNebula --period ST0316
+	@$(BIN)/magicpy fast CrabNebula --period ST0316 --where za=za05to35 --where date=2020-11-16 --off-hours 0.5
 	@echo "Open the Dagster page with: make page"
 
 test: $(VENV)/.installed-test

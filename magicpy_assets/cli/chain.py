@@ -13,6 +13,7 @@ from magicpy_assets.cli.options import (
     Force,
     PeriodName,
     SourceName,
+    Where,
     echo,
     echo_json,
     echo_table,
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from magicpy_assets.pipeline.report import Report
 
 
-def search(name: SourceName, period: PeriodName = None, as_json: AsJson = False) -> None:
+def search(name: SourceName, period: PeriodName = None, where: Where = None, as_json: AsJson = False) -> None:
     """Show the hours of a source by zenith range and moon level."""
-    with open_source(name, period, quiet=as_json) as source:
+    with open_source(name, period, where=where, quiet=as_json) as source:
         table = source.hours()
         if not as_json:
             echo(str(table))
@@ -73,6 +74,7 @@ def get(
         list[str] | None,
         typer.Option("--level", help="superstar or calibrated; by default both; may be repeated"),
     ] = None,
+    where: Where = None,
     wait: Annotated[float, typer.Option("--wait", min=0.0, help="minutes to wait for files on tape")] = 0.0,
     as_json: AsJson = False,
 ) -> None:
@@ -82,7 +84,7 @@ def get(
     from magicpy_assets.core import datalevels
 
     levels = levels_of([datalevels.by_key(key) for key in level] if level else None)
-    with open_source(name, period, quiet=as_json) as source:
+    with open_source(name, period, where=where, quiet=as_json) as source:
         if cells:
             source.filter({"cell": [wanted.text for wanted in cells]})
         report = source.get_data(levels, wait=wait, say=(lambda line: None) if as_json else echo)
@@ -96,6 +98,7 @@ def level_verb(up_to: str, meaning: str) -> Callable[..., None]:
         name: SourceName,
         period: PeriodName = None,
         cell: CellText = None,
+        where: Where = None,
         force: Force = False,
         as_json: AsJson = False,
     ) -> None:
@@ -104,9 +107,10 @@ def level_verb(up_to: str, meaning: str) -> Callable[..., None]:
         from magicpy_assets.pipeline.run import process
         from magicpy_assets.plots.bars import bars
 
-        with open_source(name, period, quiet=as_json) as source, bars(quiet=as_json):
+        with open_source(name, period, where=where, quiet=as_json) as source, bars(quiet=as_json):
             if cells:
-                report = process(source.session, source.name, cells, up_to, force=force)
+                runs = source.runs["run"].tolist() if where else None
+                report = process(source.session, source.name, cells, up_to, runs=runs, force=force)
             else:
                 report = source.make(datalevels.by_key(up_to), force=force)
         _tell(report, as_json)
@@ -115,11 +119,21 @@ def level_verb(up_to: str, meaning: str) -> Callable[..., None]:
     return verb
 
 
-def fast(name: SourceName, period: PeriodName = None, as_json: AsJson = False) -> None:
+def fast(
+    name: SourceName,
+    period: PeriodName = None,
+    where: Where = None,
+    off_hours: Annotated[
+        float | None, typer.Option("--off-hours", help="OFF data for each cell, over the setting forest.off_hours")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Do the fast analysis: from search to spectrum."""
     from magicpy_assets.analysis.fast import run_fast, to_json
+    from magicpy_assets.core.settings import load_settings
 
-    with open_source(name, period, quiet=as_json) as source:
+    settings = load_settings(forest={"off_hours": off_hours}) if off_hours is not None else None
+    with open_source(name, period, where=where, settings=settings, quiet=as_json) as source:
         results = run_fast(source, say=(lambda text: None) if as_json else echo)
     if as_json:
         echo(to_json(results))
@@ -131,6 +145,7 @@ def plan(
     name: SourceName,
     period: PeriodName = None,
     cell: CellText = None,
+    where: Where = None,
     up_to: Annotated[str, typer.Option(help="last level")] = "spectra",
     commands: Annotated[bool, typer.Option("--commands", help="print the command lines")] = False,
     as_json: AsJson = False,
@@ -139,8 +154,9 @@ def plan(
     cells = parse_cells(cell)
     from magicpy_assets.pipeline.plan import plan as make_plan
 
-    with open_source(name, period, quiet=as_json) as source:
-        planned = make_plan(source.session, source.name, cells, up_to) if cells else source.plan(up_to)
+    with open_source(name, period, where=where, quiet=as_json) as source:
+        runs = source.runs["run"].tolist() if where else None
+        planned = make_plan(source.session, source.name, cells, up_to, runs=runs) if cells else source.plan(up_to)
         table = planned.to_table()
         if as_json:
             echo_json(table.to_dict("records"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,18 +11,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from magicpy_assets.core.errors import UnknownNameError
+from magicpy_assets.core.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from magicpy_assets.analysis.source import Source
     from magicpy_assets.core.cell import Cell
+    from magicpy_assets.core.settings import Settings
 
+_WHERE = re.compile(r"(\w+)\s*(>=|<=|!=|==|=|>|<)\s*(\S.*)")
 SourceName = Annotated[str, typer.Argument(help="source, by name or alias", metavar="SOURCE")]
 PeriodName = Annotated[str | None, typer.Option("--period", help="observing period, such as ST0316")]
 CellText = Annotated[
     list[str] | None, typer.Option("--cell", help="cell, such as ST0316/za05to35/weak; may be repeated")
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option("--where", help="condition on a column, such as za=za05to35 or nsb<3; may be repeated"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON, and nothing else")]
 Force = Annotated[bool, typer.Option("--force", help="make it again even if it is up to date")]
@@ -46,21 +53,54 @@ def echo_table(table: pd.DataFrame) -> None:
 
 
 @contextmanager
-def open_source(name: str, period: str | None, *, quiet: bool) -> Iterator[Source]:
-    """Open a source whose runs are known, or say in which periods it was observed."""
+def open_source(
+    name: str,
+    period: str | None,
+    *,
+    quiet: bool,
+    where: list[str] | None = None,
+    settings: Settings | None = None,
+) -> Iterator[Source]:
+    """Open a source whose runs are known, or say in which periods it was observed; `where` are conditions on runs."""
     from magicpy_assets.analysis.source import Source
     from magicpy_assets.core import periods
 
-    with Source(name, periods.by_name(period) if period else None, quiet=quiet) as source:
+    conditions = parse_where(where)
+    with Source(name, periods.by_name(period) if period else None, settings=settings, quiet=quiet) as source:
         found = source.search()
         if found.chosen.empty:
             seen = ", ".join(sorted(set(found.runs["period"]) - {""}))
-            where = f" in {found.period}" if found.period and seen else ""
+            period_text = f" in {found.period}" if found.period and seen else ""
             raise UnknownNameError(
-                f"the run catalogue holds no run of {source.name}{where}",
+                f"the run catalogue holds no run of {source.name}{period_text}",
                 hint=f"it was observed in {seen}" if seen else None,
             )
+        if conditions:
+            selection = source.filter(conditions)
+            if not len(selection.runs):
+                raise InputError(selection.explain(), hint="`magicpy search` without --where shows what there is")
         yield source
+
+
+def parse_where(texts: list[str] | None) -> dict[str, Any]:
+    """Return the conditions of `--where` by column: `za=za05to35,za35to50` is a list, `nsb<3` a comparison.
+
+    Raises
+    ------
+    InputError
+        For a text without a comparison, or a column that is named twice.
+    """
+    found: dict[str, Any] = {}
+    for text in texts or ():
+        match = _WHERE.fullmatch(text.strip())
+        if match is None:
+            raise InputError(f"{text!r} is no condition", hint="write --where za=za05to35 or --where nsb<3")
+        column, sign, value = match.groups()
+        if column in found:
+            raise InputError(f"there are two conditions on {column}", hint="several values go after one =, with commas")
+        words = [word.strip() for word in value.split(",")]
+        found[column] = f"{sign}{value}" if sign != "=" else words[0] if len(words) == 1 else words
+    return found
 
 
 def parse_cells(texts: list[str] | None) -> list[Cell] | None:

@@ -9,7 +9,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 from magicpy_assets.core.errors import InputError, unknown
@@ -140,7 +140,7 @@ def mask(table: pd.DataFrame, column: str, condition: Any) -> Any:
     if isinstance(condition, tuple):
         if len(condition) != 2:
             raise InputError(f"{column}: a range is a pair (low, high), not {condition!r}")
-        low, high = condition
+        low, high = (end if end is None else _fitting(_plain(end), column, values) for end in condition)
         passed = values == values
         if low is not None:
             passed &= values >= low
@@ -176,6 +176,8 @@ def _plain(value: Any) -> Any:
 
 def _fitting(value: Any, column: str, values: pd.Series) -> Any:
     """Turn text into what the column holds; a number for numbers, a date for dates."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime.combine(value, time())
     if not isinstance(value, str):
         return value
     kind = getattr(values.dtype, "kind", "O")

@@ -114,10 +114,26 @@ def read_flute(path: Path | str, source: str = "unknown source", *, simulated: b
         If it cannot be read, or holds nothing of flute.
     """
     path = Path(path)
+    graphs, histograms, unreadable = _objects(path)
+    if not graphs and not histograms:
+        raise InputError(f"{path} holds no graph and no histogram", hint="flute writes them to Output_flute*.root")
+    exposure = _exposure(graphs, source, simulated)
+    return FluteResults(
+        path,
+        _light_curve(graphs, exposure),
+        _points(graphs, "SED", exposure),
+        _points(graphs, "DeabsorbedSED", exposure),
+        histograms,
+        unreadable,
+    )
+
+
+def _objects(path: Path) -> tuple[dict[str, Graph], dict[str, Histogram], dict[str, str]]:
+    """Return graphs, histograms, and the classes of what cannot be read, by name."""
+    graphs: dict[str, Graph] = {}
+    histograms: dict[str, Histogram] = {}
+    unreadable: dict[str, str] = {}
     with open_root(path) as file:
-        graphs: dict[str, Graph] = {}
-        histograms: dict[str, Histogram] = {}
-        unreadable: dict[str, str] = {}
         for name, kind in sorted(file.classnames(cycle=False).items()):
             try:
                 found = file[name]
@@ -130,17 +146,7 @@ def read_flute(path: Path | str, source: str = "unknown source", *, simulated: b
                 histograms[name] = histogram
             elif kind not in ("TTree", "TObjString", "TF1"):
                 unreadable[name] = kind
-    if not graphs and not histograms:
-        raise InputError(f"{path} holds no graph and no histogram", hint="flute writes them to Output_flute*.root")
-    exposure = _exposure(graphs, source, simulated)
-    return FluteResults(
-        path,
-        _light_curve(graphs, exposure),
-        _points(graphs, "SED", exposure),
-        _points(graphs, "DeabsorbedSED", exposure),
-        histograms,
-        unreadable,
-    )
+    return graphs, histograms, unreadable
 
 
 def graph_of(found: Any) -> Graph:

@@ -9,19 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from magicpy_assets.compute.base import Command
-from magicpy_assets.core.csvtables import rows
 from magicpy_assets.core.errors import ConfigError, InputError, MagicpyError
 from magicpy_assets.formats.root import CARDS, PROVENANCE, open_root, read_cards
 from magicpy_assets.formats.runcard import Runcard
+from magicpy_assets.mars.found import CARD_FOLDER, STOCK_CARDS, TABLE, MarsFolder
 from magicpy_assets.mars.patterns import each_flag_once, one_pattern
 from magicpy_assets.version import __version__
 
@@ -33,37 +31,22 @@ ENGINE = "magicpy_assets.engine"
 """Reached by name only, never imported here."""
 CHAIN = ("star", "superstar", "coach", "melibea")
 """The programs of the chain that may come from either, in order: what one makes the next ones read."""
-_TABLE = {row["program"]: row for row in rows("programs", "mars")}
-STOCK_CARDS = {name: tuple(row["cards"].split()) for name, row in _TABLE.items()}
-"""The programs of MARS, and their cards in `$MARSSYS/mrcfiles`; several are one for each telescope."""
-CARD_FOLDER = "mrcfiles"
-ABILITIES = "magicpy.rc"
-"""A card in `$MARSSYS` that says what an installation can do beyond MARS itself."""
-PLAIN = "Magicpy.ReadsPlainTrees"
-"""Key in it: it reads files of plain branches, as this package writes them. MARS does not: it reads objects."""
 UNKNOWN_VERSION = "MARS of unknown version"
-_KEPT = ("HOME", "LANG", "LC_ALL", "TMPDIR", "USER")
-_ASK_S = 30
 
 
 @dataclass(frozen=True)
-class Installation:
+class Installation(MarsFolder):
     """The embedded engine (both paths None), or MARS in `marssys` with its ROOT in `rootsys`.
 
     Attributes
     ----------
     embedded_programs
         Programs of the chain that come from the embedded engine although MARS is there.
-    keep
-        Names of environment variables that its programs get as well.
     time_limit_s
         For how long its programs may run, in seconds; None for ever.
     """
 
-    marssys: Path | None = None
-    rootsys: Path | None = None
     embedded_programs: frozenset[str] = frozenset()
-    keep: tuple[str, ...] = ()
     time_limit_s: float | None = None
     _versions: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
@@ -89,7 +72,7 @@ class Installation:
         if marssys is None:
             raise ConfigError("an installed MARS is asked for, but neither mars.marssys nor $MARSSYS says where it is")
         ours = frozenset(name for name, source in sources.items() if source == "embedded")
-        found = cls(marssys, rootsys, ours, wanted.keep, wanted.time_limit_s)
+        found = cls(marssys, rootsys, wanted.keep, ours, wanted.time_limit_s)
         faults = found.missing() + found.mismatches()
         if faults:
             raise ConfigError("the MARS installation cannot be used: " + "; ".join(faults))
@@ -102,7 +85,7 @@ class Installation:
 
     def has(self, program: str) -> bool:
         """Tell whether a program comes from the installed MARS."""
-        return self.marssys is not None and program in _TABLE and program not in self.embedded_programs
+        return self.marssys is not None and program in TABLE and program not in self.embedded_programs
 
     # What is there
 
@@ -142,25 +125,6 @@ class Installation:
             found.append("mars.stages: our melibea cannot read the forests of MARS: take coach from here as well")
         return found
 
-    def program_path(self, name: str) -> Path | None:
-        """Return where a program of an installed MARS lies."""
-        if self.marssys is None:
-            return None
-        for folder in (self.marssys, self.marssys / "bin"):
-            if os.access(folder / name, os.X_OK) and (folder / name).is_file():
-                return folder / name
-        return None
-
-    @cached_property
-    def reads_plain_trees(self) -> bool:
-        """Whether it says of itself that it can read files that this package writes."""
-        path = self.marssys / ABILITIES if self.marssys else None
-        return path is None or (path.is_file() and Runcard.read(path).flag(PLAIN))
-
-    def programs(self) -> dict[str, Path | None]:
-        """Return where each known program of MARS lies; None for those that are not there."""
-        return {name: self.program_path(name) for name in _TABLE}
-
     # Versions
 
     @property
@@ -179,26 +143,6 @@ class Installation:
             self._versions[program] = f"MARS {match[0]}" if match else UNKNOWN_VERSION
         return self._versions[program]
 
-    def ask(self, program: str) -> str:
-        """Return what a program of MARS says when it is asked for help, or why it says nothing."""
-        path = self.program_path(program)
-        if path is None:
-            return f"no program {program} in {self.marssys}"
-        try:
-            told = subprocess.run(
-                [path, "-h"],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=_ASK_S,
-                env=self.environment(),
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return str(error)
-        return told.stdout + told.stderr
-
     def identity(self, program: str) -> dict[str, str]:
         """Return what of an installation determines the results of a program: version and stock card; for records."""
         if not self.has(program):
@@ -213,17 +157,6 @@ class Installation:
         return {"MARS": self.version_of(program), "stock card": digest[:12]}
 
     # Running
-
-    def environment(self) -> dict[str, str]:
-        """Return the whole environment of a child of an installed MARS: little of ours, and what MARS needs."""
-        env = {name: os.environ[name] for name in (*_KEPT, *self.keep) if name in os.environ}
-        folders = [str(path) for path in (self.marssys, self.rootsys) if path]
-        paths = {
-            "PATH": [*folders, *(f"{folder}/bin" for folder in folders), "/usr/local/bin:/usr/bin:/bin"],
-            "LD_LIBRARY_PATH": [*folders, *(f"{folder}/lib" for folder in folders)],
-        }
-        joined = {name: ":".join([*own, *([env[name]] if name in env else [])]) for name, own in paths.items()}
-        return env | {"MARSSYS": str(self.marssys), "ROOTSYS": str(self.rootsys or "")} | joined
 
     def stock_card(self, program: Declaration) -> Runcard:
         """Return the stock card of MARS for a program, includes written out; an empty one where there is none.
@@ -276,9 +209,9 @@ class Installation:
         """
         if self.has(program.name):
             return self._of_mars(program, log)
-        if program.name in _TABLE and program.name not in CHAIN:
+        if program.name in TABLE and program.name not in CHAIN:
             raise ConfigError(
-                f"the embedded engine has no {program.name}: {_TABLE[program.name]['instead']}",
+                f"the embedded engine has no {program.name}: {TABLE[program.name]['instead']}",
                 hint="with an installed MARS: mars.installation = 'installed' and mars.marssys",
             )
         alien = [item.key for item in program.declared if item.known_to == "mars" and program.values.get(item.key)]
@@ -297,7 +230,7 @@ class Installation:
         if not self.reads_plain_trees:
             refuse_ours(program)
         card = self.card_for(program)
-        known = set(_TABLE[program.name]["flags"].split()) | {item.key for item in program.declared if item.flag}
+        known = set(TABLE[program.name]["flags"].split()) | {item.key for item in program.declared if item.flag}
         words = [word for word in program.words(card) if not word.startswith("-") or word.split("=")[0] in known]
         links = log.absolute().parent / f"{program.label}.inputs"
         words = each_flag_once(words, links)

@@ -69,20 +69,21 @@ class Program(Declaration):
         self.outcomes, self.accepted = (), False
         source = installation or Installation.from_settings(load_settings())
         before = {path: _stamp(path) for path in self.outputs}
-        parts = self.parts() if parallel > 1 else [self]
-        failed = self._run(parts, source, parallel, time_limit_s, before)
+        failed = self._run(self.parts() if parallel > 1 else [self], source, parallel, time_limit_s, before)
         for _ in range(retries):
             again = [part for part, error in failed if not error.permanent]
             lasting = [(part, error) for part, error in failed if error.permanent]
             failed = lasting + (self._run(again, source, 1, time_limit_s, before) if again else [])
-        errors = [error for _, error in failed]
+        self._raise([error for _, error in failed])
+        self.accepted = True
+        return self
+
+    def _raise(self, errors: list[ProgramError]) -> None:
         if len(errors) > 1:
             told = "\n\n".join(str(error) for error in errors)
             raise ProgramError(f"{self.name} failed for {len(errors)} of its products\n{told}")
         if errors:
             raise errors[0]
-        self.accepted = True
-        return self
 
     def _run(
         self,

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import uproot
 
-from magicpy_assets.mars.installation import ABILITIES, CARD_FOLDER, PLAIN, STOCK_CARDS, Installation
+from magicpy_assets.mars.found import ABILITIES, CARD_FOLDER, PLAIN, STOCK_CARDS
+from magicpy_assets.mars.installation import Installation
 
 PROGRAM = Path(__file__).with_name("mars_program.py")
 STOCK = {

@@ -12,7 +12,8 @@ from magicpy_assets.compute.base import execute
 from magicpy_assets.core.errors import ConfigError, InputError
 from magicpy_assets.core.settings import load_settings
 from magicpy_assets.formats.runcard import Runcard
-from magicpy_assets.mars.installation import CARD_FOLDER, CHAIN, STOCK_CARDS, Installation
+from magicpy_assets.mars.found import CARD_FOLDER, STOCK_CARDS
+from magicpy_assets.mars.installation import CHAIN, Installation
 from magicpy_assets.mars.programs import Coach, Spectra, Star, SuperStar
 from magicpy_assets.version import __version__
 

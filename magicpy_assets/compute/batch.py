@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -111,7 +111,7 @@ class BatchExecutor(Workers):
         self._stop.set()
         self._keeper.join()
         for cluster in self._clusters.values():
-            cluster.cancel()
+            cluster.give_up(CancelledError())
         try:
             self._remove_jobs()
         finally:

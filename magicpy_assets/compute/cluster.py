@@ -6,9 +6,11 @@ import shlex
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
-from concurrent.futures import wait as wait_for
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,26 @@ def cluster_class(kind: ComputeKind) -> Any:
     return type(base.__name__, (base,), {"job_cls": job_class})
 
 
+@dataclass(eq=False)
+class _Work:
+    """A call, the future of what comes of it, and how often a job has died of it."""
+
+    fn: Callable[..., Any]
+    args: Any
+    kwargs: Any
+    future: Future[Any] = field(default_factory=Future)
+    attempts: int = 0
+
+    def settle(self, result: Any, error: BaseException | None) -> None:
+        """Say what came of it, unless nobody wants to know any more."""
+        if self.future.done() or not self.future.set_running_or_notify_cancel():
+            return
+        if error is not None:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(result)
+
+
 class Cluster:
     """Jobs that ask for the same; `note` is told of each that is lost."""
 
@@ -71,62 +93,87 @@ class Cluster:
 
         self.settings, self.request, self.name, self.note = settings, request, name, note
         logs.mkdir(parents=True, exist_ok=True)
-        self._futures: dict[Future[Any], Any] = {}
+        self._logs = logs
+        self._waiting: deque[_Work] = deque()
+        self._given: dict[_Work, Any] = {}
         self._lock = threading.Lock()
         self._barren = 0
         self._idle_since: float | None = None
         self._cluster = cluster_class(settings.kind)(**_options(settings, request, name, logs))
         self._client = client(self._cluster)
+        self._watch()
 
-    # Work
+    # Work: a worker is given the next thing only when it has nothing to do, so that none dies with another's work.
 
     def submit(self, fn: Callable[..., Any], args: Any, kwargs: Any) -> Future[Any]:
         """Hand work to the jobs."""
-        future: Future[Any] = Future()
-        theirs: Any = self._client.submit(_call, fn, args, kwargs, pure=False)
+        work = _Work(fn, args, kwargs)
         with self._lock:
-            self._futures[future] = theirs
-        theirs.add_done_callback(lambda done: self._done(future, done))
-        return future
+            self._waiting.append(work)
+        self._hand_out()
+        return work.future
 
-    def _done(self, future: Future[Any], theirs: Any) -> None:
+    @property
+    def unfinished(self) -> int:
+        """How many pieces of work there are."""
+        return len(self._waiting) + len(self._given)
+
+    def _hand_out(self) -> None:
+        """Give work to workers that have none."""
+        with self._lock:
+            while self._waiting and len(self._given) < len(self._cluster.scheduler.workers):
+                work = self._waiting.popleft()
+                if not work.future.cancelled():
+                    theirs: Any = self._client.submit(work.fn, *work.args, pure=False, **work.kwargs)
+                    self._given[work] = theirs
+                    theirs.add_done_callback(partial(self._done, work))
+
+    def _done(self, work: _Work, theirs: Any) -> None:
         from distributed import KilledWorker
 
-        with self._lock:
-            self._futures.pop(future, None)
+        result: Any = None
         error: BaseException | None = None
-        result = None
-        if theirs.status == "finished":
+        again = False
+        try:
+            result = theirs.result()
             self._barren = 0
-            try:
-                result = theirs.result()
-            except BaseException as lost:  # noqa: BLE001 - the answer belongs to whoever asked
-                error = lost
-        elif theirs.status == "error":
-            error = theirs.exception()
-        else:
-            error = CancelledError()
-        if isinstance(error, KilledWorker):
-            times = self.settings.retries + 1
-            error = ProgramError(
-                f"the farm has killed the jobs of the same work {times} times", hint=_KILLED, permanent=False
-            )
-        _settle(future, result, error)
+        except KilledWorker:
+            error = self._killed(work)
+            again = error is None
+        except BaseException as raised:  # noqa: BLE001 - whatever it is, it belongs to whoever asked
+            error = raised
+        with self._lock:
+            if self._given.pop(work, None) is None:
+                return  # it has been given up
+            if again:
+                self._waiting.appendleft(work)
+        if not again:
+            work.settle(result, error)
+        self._hand_out()
+
+    def _killed(self, work: _Work) -> ProgramError | None:
+        """Count a death of work; return the error if there have been enough of them."""
+        work.attempts += 1
+        if work.attempts <= self.settings.retries:
+            return None
+        text = f"the farm has killed the jobs of the same work {work.attempts} times"
+        return ProgramError(text, hint=_KILLED, log_path=self._logs, permanent=False)
 
     def finish(self) -> None:
         """Wait until all work is done."""
-        while self._futures:
-            wait_for(list(self._futures), timeout=1.0)
+        while self.unfinished:
+            time.sleep(0.05)
 
-    def cancel(self) -> None:
-        """Give up all work."""
+    def give_up(self, error: BaseException) -> None:
+        """Let all work fail."""
         with self._lock:
-            given_up = dict(self._futures)
-            self._futures.clear()
-        self._client.cancel(list(given_up.values()), force=True)
-        for future in given_up:
-            if not future.cancel():
-                _settle(future, None, CancelledError())
+            given, failed = dict(self._given), [*self._waiting, *self._given]
+            self._waiting.clear()
+            self._given.clear()
+        self._client.cancel(list(given.values()), force=True)
+        for work in failed:
+            if not work.future.cancel():
+                work.settle(None, error)
 
     def close(self) -> None:
         """Close what is on this side; the jobs are gone by now."""
@@ -142,6 +189,9 @@ class Cluster:
         self._cluster.sync(forget)
         self._client.close()
         self._cluster.close()
+        for part in ("ca_file", "cert", "key"):
+            if file := getattr(self._cluster, f"_job_{part}", None):
+                file.close()  # it is removed by that
 
     # Jobs
 
@@ -159,21 +209,33 @@ class Cluster:
         lost = {name: number for name, number in known.items() if number not in there}
         refused = {name: job.refused for name, job in list(self._cluster.workers.items()) if job.refused}
         for number in lost.values():
-            why = f" was held: {held[number].reason}" if number in held else " has ended before its work"
-            self.note(f"job {number}{why}; another takes its place")
+            why = f"the farm holds it: {held[number].reason}" if number in held else "it was killed or has ended"
+            self.note(f"job {number} is lost, {why}; its work is tried again")
         for why in set(refused.values()):
             self.note(f"the farm has taken no job: {why}")
         farm(self.settings.kind).remove([held[number] for number in lost.values() if number in held])
         if lost or refused:
             self._forget({*lost, *refused})
         self._barren += len(lost) + len(refused)
-        wanted = min(self.settings.max_jobs, max(self.settings.min_jobs, len(self._futures)))
+        wanted = min(self.settings.max_jobs, max(self.settings.min_jobs, self.unfinished))
         if self._barren > BARREN + 2 * wanted:
-            self._give_up()
+            text = f"{self._barren} jobs were lost one after the other, and nothing was done"
+            self._barren = 0
+            self.give_up(ProgramError(text, hint=_KILLED, log_path=self._logs, permanent=False))
             return
         if len(self._cluster.worker_spec) < wanted:
             self._cluster.scale(jobs=wanted)
         self._give_back(wanted)
+
+    def _watch(self) -> None:
+        """Hand out work as soon as a worker comes."""
+        from distributed.diagnostics.plugin import SchedulerPlugin
+
+        def came(plugin: Any, scheduler: Any, worker: str) -> None:
+            threading.Thread(target=self._hand_out, daemon=True).start()
+
+        plugin = type("Watch", (SchedulerPlugin,), {"add_worker": came})()
+        self._cluster.scheduler.add_plugin(plugin, name="watch")
 
     def _forget(self, names: set[str]) -> None:
         from distributed.core import Status
@@ -185,20 +247,6 @@ class Cluster:
                     job.status = Status.closed
 
         self._cluster.sync(forget)
-
-    def _give_up(self) -> None:
-        """Let all work fail: jobs end, one after the other, before anything is done."""
-        with self._lock:
-            failed = dict(self._futures)
-            self._futures.clear()
-        count, self._barren = self._barren, 0
-        error = f"{count} jobs were lost one after the other, and nothing was done"
-        for future in failed:
-            _settle(future, None, ProgramError(error, hint=_KILLED, log_path=self._log(), permanent=False))
-        self._client.cancel(list(failed.values()), force=True)
-
-    def _log(self) -> Path:
-        return Path(self._cluster._dummy_job.log_directory)
 
     def _give_back(self, wanted: int) -> None:
         """Give idle jobs back that have not been wanted for some time."""
@@ -216,19 +264,6 @@ class Cluster:
             await self._cluster.scale_down(idle[:excess])
 
         self._cluster.sync(give_back)
-
-
-def _call(fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    return fn(*args, **kwargs)
-
-
-def _settle(future: Future[Any], result: Any, error: BaseException | None) -> None:
-    if future.done() or not future.set_running_or_notify_cancel():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(result)
 
 
 def _options(settings: ComputeSettings, request: Request, name: str, logs: Path) -> dict[str, Any]:
@@ -251,7 +286,7 @@ def _options(settings: ComputeSettings, request: Request, name: str, logs: Path)
             "host": settings.host,
             "dashboard": False,
             "dashboard_address": ":0",
-            "allowed_failures": settings.retries,
+            "allowed_failures": 0,  # we try again ourselves
         },
         "silence_logs": "critical",
     }

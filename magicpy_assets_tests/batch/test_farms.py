@@ -1,0 +1,119 @@
+"""Real queues on this machine, Slurm's and HTCondor's: the chain runs there, jobs are killed, nothing is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import farm_work
+import pytest
+from conftest import Pool
+
+from magicpy_assets.compute.batch import BatchExecutor
+from magicpy_assets.compute.health import queue_state
+from magicpy_assets.core.cell import Cell
+from magicpy_assets.core.compute_settings import ComputeSettings
+from magicpy_assets.core.errors import ProgramError
+from magicpy_assets.pipeline.run import process
+from magicpy_assets.pipeline.session import open_session
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pools")]
+CELL = Cell.parse("ST0316/za05to35/weak")
+
+
+def until(ready: Callable[[], object], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def workers(pool: Pool, tmp_path: Path) -> Iterator[BatchExecutor]:
+    with BatchExecutor(ComputeSettings(**pool.compute(retries=1)), tmp_path / "logs") as executor:
+        yield executor
+
+
+def test_star_to_superstar_with_a_job_killed_on_the_way(pool, environment, tmp_path):
+    killed = []
+
+    def kill(store: Path) -> None:
+        """Kill a job as soon as star is at work in one."""
+        until(lambda: next(store.rglob(".making-*/*.root"), None) or list(store.rglob(".making-*")), 120.0)
+        until(lambda: [job for job in pool.farm.our_jobs() if job.state == "running"])
+        time.sleep(1.5)
+        killed.extend([job for job in pool.farm.our_jobs() if job.state == "running"][:1])
+        pool.farm.remove(killed)
+
+    with open_session(store=str(tmp_path), compute=pool.compute()) as session:
+        session.catalogue.refresh()
+        killer = threading.Thread(target=kill, args=(tmp_path,))
+        killer.start()
+        report = process(session, "CrabNebula", [CELL], "superstar")
+        killer.join()
+    assert killed
+    assert {row.state for row in report.rows} == {"done"}, str(report)
+    assert len([row for row in report.rows if row.stage == "superstar"]) >= 2
+    assert any(f"job {killed[0].number} is lost" in note for note in report.notes)
+    assert pool.farm.our_jobs() == []
+    assert not list(tmp_path.rglob(".making-*"))
+
+
+def test_work_that_is_killed_again_and_again_fails_alone(pool, workers, tmp_path):
+    killer = workers.submit(farm_work.die, tmp_path / "deaths")
+    others = [workers.submit(farm_work.square, number) for number in range(20)]
+    with pytest.raises(ProgramError, match="killed the jobs of the same work 2 times") as caught:
+        killer.result(120)
+    assert not caught.value.permanent
+    assert [other.result(120) for other in others] == [number**2 for number in range(20)]
+    assert len((tmp_path / "deaths").read_text().splitlines()) == 2
+    assert len(workers.notes) >= 2
+
+
+def test_jobs_see_no_secret_and_what_they_raise_comes_back(pool, workers, monkeypatch):
+    monkeypatch.setenv("MAGICPY_ARCHIVE_PASSWORD", "hush")
+    assert workers.submit(farm_work.secret).result(60) is None
+    with pytest.raises(KeyError, match="wrong"):
+        workers.submit(farm_work.fail).result(60)
+
+
+def test_jobs_that_cannot_begin_make_all_work_fail_and_say_so(pool, tmp_path):
+    broken = ComputeSettings(**pool.compute(python="/no/such/python", max_jobs=1))
+    with BatchExecutor(broken, tmp_path) as executor:
+        with pytest.raises(ProgramError, match="lost one after the other") as caught:
+            executor.submit(farm_work.square, 3).result(180)
+        assert caught.value.log_path == tmp_path
+    assert pool.farm.our_jobs() == []
+
+
+def test_doctor_is_told_of_the_queue(pool, workers):
+    assert workers.submit(farm_work.square, 3).result(60) == 9
+    state = queue_state(workers.settings)
+    assert state.good
+    assert f"{pool.kind} answers; our jobs: 1 running, 0 waiting" in state.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_nothing_outlives_a_process_that_is_stopped(pool, tmp_path, number):
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    program = [sys.executable, farm_work.__file__, str(tmp_path), ComputeSettings(**pool.compute()).model_dump_json()]
+    process = subprocess.Popen(program, env=env, preexec_fn=farm_work.heed_interrupts)
+    try:
+        until((tmp_path / "pid").exists)
+        until((tmp_path / "pid").read_text)
+        child = int((tmp_path / "pid").read_text())
+        assert Path(f"/proc/{child}").exists()
+        process.send_signal(number)
+        process.wait(60)
+    finally:
+        process.kill()
+    if number == signal.SIGKILL:  # nobody takes the job back: it finds us gone
+        until(lambda: not pool.farm.our_jobs())
+    assert pool.farm.our_jobs() == []
+    until(lambda: not Path(f"/proc/{child}").exists(), 15.0)

@@ -10,13 +10,14 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from magicpy_assets.analysis import state
 from magicpy_assets.analysis.balance import Balance, balance
 from magicpy_assets.analysis.fast import run_fast
 from magicpy_assets.analysis.getting import get_levels, levels_of
 from magicpy_assets.analysis.moonlight import MoonCheck
 from magicpy_assets.analysis.random_forests import find_forests
 from magicpy_assets.analysis.runbooks import RunbookReport, report_on
-from magicpy_assets.core import datalevels, sources
+from magicpy_assets.core import datalevels, periods, sources
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.datalevels import DataLevel
 from magicpy_assets.core.errors import MissingInputError, UnknownNameError, unknown
@@ -345,6 +346,61 @@ class Source:
         except UnknownNameError:
             run = self._all_runs().iloc[0]
             return float(run["source_ra_deg"]), float(run["source_dec_deg"])
+
+    # Saving
+
+    def save(self) -> Path:
+        """Keep selection, filters and settings in the store, for `Source.load`; returns the file.
+
+        Raises
+        ------
+        InputError
+            For a filter that is a function.
+        """
+        path = state.place_of(self.session.layout, self.name)
+        state.write(path, self._state())
+        return path
+
+    @classmethod
+    def load(cls, name: str, *, settings: Settings | None = None, quiet: bool = False) -> Self:
+        """Go on with a saved analysis; filters are applied again, so that runs taken since then come in.
+
+        Raises
+        ------
+        MissingInputError, InputError
+            If there is none, or it cannot be understood.
+        """
+        with open_session(settings) as session:
+            saved = state.read(state.place_of(session.layout, cls(name, session=session).name))
+            wanted = state.in_force(session.settings, saved)
+        found = cls(saved.source, periods.by_name(saved.period) if saved.period else None, settings=wanted, quiet=quiet)
+        try:
+            for column, condition in saved.conditions:
+                found.filter({column: condition})
+        except BaseException:
+            found.close()
+            raise
+        return found
+
+    def save_search(self, name: str) -> Path:
+        """Keep the selected runs under a name, for `new_since`; returns the file."""
+        path = state.place_of(self.session.layout, self.name, name)
+        state.write(path, self._state())
+        return path
+
+    def new_since(self, name: str) -> state.Since:
+        """Return which selected runs are new, and which are gone, since a search was kept under that name."""
+        saved = state.read(state.place_of(self.session.layout, self.name, name))
+        return state.compared(saved.runs, map(int, self.runs["run"]))
+
+    def _state(self) -> state.Saved:
+        return state.Saved(
+            source=self.name,
+            period=self.period.name if self.period else None,
+            conditions=tuple((cut.column, cut.condition) for cut in self.selection.cuts),
+            runs=tuple(int(run) for run in self.runs["run"]),
+            settings=state.explicit(self.session.settings),
+        )
 
     # Runbooks
 

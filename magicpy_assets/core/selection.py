@@ -38,6 +38,7 @@ class Cut:
     hours_alone: float
     runs_left: int
     hours_left: float
+    condition: Any = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Selection:
         for column, condition in conditions.items():
             alone = everything[mask(everything, column, condition)]
             left = left[mask(left, column, condition)]
-            cuts.append(Cut(column, describe(condition), len(alone), hours(alone), len(left), hours(left)))
+            cuts.append(Cut(column, describe(condition), len(alone), hours(alone), len(left), hours(left), condition))
         return Selection(left, tuple(cuts), self.total_runs, self.total_hours, self)
 
     def undo(self) -> Selection:
@@ -136,11 +137,11 @@ def mask(table: pd.DataFrame, column: str, condition: Any) -> Any:
     if callable(condition):
         return values.map(condition).astype(bool)
     if isinstance(condition, list | set | frozenset):
-        return values.isin([_fitting(_plain(item), column, values) for item in condition])
+        return values.isin([_fitting(as_plain(item), column, values) for item in condition])
     if isinstance(condition, tuple):
         if len(condition) != 2:
             raise InputError(f"{column}: a range is a pair (low, high), not {condition!r}")
-        low, high = (end if end is None else _fitting(_plain(end), column, values) for end in condition)
+        low, high = (end if end is None else _fitting(as_plain(end), column, values) for end in condition)
         passed = values == values
         if low is not None:
             passed &= values >= low
@@ -148,7 +149,7 @@ def mask(table: pd.DataFrame, column: str, condition: Any) -> Any:
     match = _COMPARED.fullmatch(condition) if isinstance(condition, str) else None
     if match:
         return _COMPARISONS[match[1]](values, _fitting(match[2].strip(), column, values))
-    return values == _fitting(_plain(condition), column, values)
+    return values == _fitting(as_plain(condition), column, values)
 
 
 def describe(condition: Any) -> str:
@@ -156,17 +157,17 @@ def describe(condition: Any) -> str:
     if callable(condition):
         return str(getattr(condition, "__name__", "function"))
     if isinstance(condition, list | set | frozenset):
-        return "in " + ", ".join(str(_plain(item)) for item in condition)
+        return "in " + ", ".join(str(as_plain(item)) for item in condition)
     if isinstance(condition, tuple):
         low, high = condition
         if low is None or high is None:
             return f"from {low}" if high is None else f"up to {high}"
         return f"from {low} to {high}"
     compared = isinstance(condition, str) and _COMPARED.fullmatch(condition)
-    return str(condition) if compared else f"= {_plain(condition)}"
+    return str(condition) if compared else f"= {as_plain(condition)}"
 
 
-def _plain(value: Any) -> Any:
+def as_plain(value: Any) -> Any:
     """Named things of the vocabulary count by the text that the table holds."""
     for name in ("key", "name"):
         if not isinstance(value, str | int | float) and hasattr(value, name):

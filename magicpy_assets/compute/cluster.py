@@ -24,6 +24,7 @@ IDLE_S = 30.0
 """How long a job may have nothing to do before it is given back."""
 BARREN = 3
 """So many jobs, and twice those wanted, may be lost one after the other without anything done; then all fails."""
+JOB_WORKER = "magicpy_assets.compute.job.JobWorker"
 _EXTRA = 'install the parts for farms: pip install "magicpy_assets[batch]"'
 _KILLED = "most likely memory or time ran out: see compute.memory_gb and compute.walltime_h, or compute.programs"
 
@@ -172,8 +173,7 @@ class Cluster:
             self._given.clear()
         self._client.cancel(list(given.values()), force=True)
         for work in failed:
-            if not work.future.cancel():
-                work.settle(None, error)
+            work.settle(None, error)
 
     def close(self) -> None:
         """Close what is on this side; the jobs are gone by now."""
@@ -281,7 +281,7 @@ def _options(settings: ComputeSettings, request: Request, name: str, logs: Path)
         "python": f"exec {shlex.quote(str(settings.python or sys.executable))}",
         "job_script_prologue": _prologue(settings, request),
         # One thing at a time; the memory is watched by the farm.
-        "worker_extra_args": ["--nthreads", "1", "--memory-limit", "0", "--no-dashboard"],
+        "worker_extra_args": ["--nthreads=1", "--memory-limit=0", "--no-dashboard", f"--worker-class={JOB_WORKER}"],
         "scheduler_options": {
             "host": settings.host,
             "dashboard": False,

@@ -14,7 +14,7 @@ import pytest
 from magicpy_assets.compute.farms import Farm, farm
 from magicpy_assets.core.compute_settings import ComputeKind
 
-REQUIRED = "MAGICPY_TEST_POOLS"
+REQUIRED = "REAL_QUEUES"
 """Set where a pool that cannot be had is an error, as in CI."""
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,8 +22,10 @@ from magicpy_assets.compute.health import queue_state
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.compute_settings import ComputeSettings
 from magicpy_assets.core.errors import ProgramError
+from magicpy_assets.core.settings import load_settings
+from magicpy_assets.pipeline.plan import plan
 from magicpy_assets.pipeline.run import process
-from magicpy_assets.pipeline.session import open_session
+from magicpy_assets.pipeline.session import Session, open_session
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pools")]
 CELL = Cell.parse("ST0316/za05to35/weak")
@@ -51,9 +55,17 @@ def test_star_to_superstar_with_a_job_killed_on_the_way(pool, environment, tmp_p
         killed.extend([job for job in pool.farm.our_jobs() if job.state == "running"][:1])
         pool.farm.remove(killed)
 
-    with open_session(store=str(tmp_path), compute=pool.compute()) as session:
+    given = _from_the_text(pool, tmp_path)
+    if pool.kind == "htcondor":  # as at PIC: data in place, products in an area of one's own
+        with open_session(store=str(tmp_path / "away")) as session:
+            session.catalogue.refresh()
+            process(session, "CrabNebula", [CELL], "calibrated")
+            _lay_out(session, tmp_path / "pic")
+        given["archive"] = {"in_place": str(tmp_path / "pic" / "Data")}
+    store = tmp_path / "store"
+    with open_session(store=str(store), **given) as session:
         session.catalogue.refresh()
-        killer = threading.Thread(target=kill, args=(tmp_path,))
+        killer = threading.Thread(target=kill, args=(store,))
         killer.start()
         report = process(session, "CrabNebula", [CELL], "superstar")
         killer.join()
@@ -63,6 +75,33 @@ def test_star_to_superstar_with_a_job_killed_on_the_way(pool, environment, tmp_p
     assert any(f"job {killed[0].number} is lost" in note for note in report.notes)
     assert pool.farm.our_jobs() == []
     assert not list(tmp_path.rglob(".making-*"))
+    links = [path.is_symlink() for path in store.rglob("*_Y_*.root")]
+    assert links
+    assert set(links) == {pool.kind == "htcondor"}
+
+
+def _from_the_text(pool: Pool, folder: Path) -> dict[str, dict[str, object]]:
+    """The settings that the documents show, but for what a small pool cannot give."""
+    text = (Path(__file__).parents[2] / "docs" / f"{pool.kind}.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    file = folder / "magicpy.toml"
+    file.write_text(block)
+    shown = load_settings(file).compute
+    assert shown.kind == pool.kind
+    assert shown.request("coach").memory_gb > shown.request("star").memory_gb
+    return {"compute": tomllib.loads(block)["compute"] | pool.compute()}
+
+
+def _lay_out(session: Session, root: Path) -> None:
+    """Put files of the data server into a folder like the server's."""
+    for task in plan(session, "CrabNebula", [CELL], "calibrated"):
+        place = root / task.remote.path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.hardlink_to(task.product)
+    for remote in session.archive.reports():
+        place = root / remote.path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(session.archive.read_text(remote))
 
 
 def test_work_that_is_killed_again_and_again_fails_alone(pool, workers, tmp_path):

@@ -4,35 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pools
 import pytest
-
-from magicpy_assets.compute.farms import Farm, farm
-from magicpy_assets.core.compute_settings import ComputeKind
+from farm_work import Pool
 
 REQUIRED = "REAL_QUEUES"
 """Set where a pool that cannot be had is an error, as in CI."""
-
-
-@dataclass
-class Pool:
-    """A pool that is up."""
-
-    kind: ComputeKind
-    folder: Path
-
-    @property
-    def farm(self) -> Farm:
-        return farm(self.kind)
-
-    def compute(self, **more: Any) -> dict[str, Any]:
-        """Settings with which jobs go to the pool."""
-        common = {"kind": self.kind, "max_jobs": 2, "poll_s": 0.5, "host": "127.0.0.1", "memory_gb": 1.0}
-        return common | {"walltime_h": 0.2, "disk_gb": 0.1} | more
 
 
 @pytest.fixture(scope="module", params=["slurm", "htcondor"])

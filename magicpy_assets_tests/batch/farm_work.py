@@ -1,15 +1,35 @@
-"""Work for jobs; as a program, it keeps a job at work until it is stopped."""
+"""A pool as tests see it, and work for its jobs; as a program, it keeps a job at work until it is stopped."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from magicpy_assets.compute.base import Command, execute
+from magicpy_assets.compute.farms import Farm, farm
 from magicpy_assets.compute.pool import open_workers
-from magicpy_assets.core.compute_settings import ComputeSettings
+from magicpy_assets.core.compute_settings import ComputeKind, ComputeSettings
+
+
+@dataclass
+class Pool:
+    """A pool that is up."""
+
+    kind: ComputeKind
+    folder: Path
+
+    @property
+    def farm(self) -> Farm:
+        return farm(self.kind)
+
+    def compute(self, **more: Any) -> dict[str, Any]:
+        """Settings with which jobs go to the pool."""
+        common = {"kind": self.kind, "max_jobs": 2, "poll_s": 0.5, "host": "127.0.0.1", "memory_gb": 1.0}
+        return common | {"walltime_h": 0.2, "disk_gb": 0.1} | more
 
 
 def square(number: int) -> int:

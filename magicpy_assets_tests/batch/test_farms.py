@@ -15,7 +15,7 @@ from pathlib import Path
 
 import farm_work
 import pytest
-from conftest import Pool
+from farm_work import Pool
 
 from magicpy_assets.compute.batch import BatchExecutor
 from magicpy_assets.compute.health import queue_state

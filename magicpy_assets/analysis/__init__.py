@@ -9,9 +9,10 @@ _HOMES = {
     "MC": "monte_carlo",
     "fast_analysis": "source",
     "train_random_forests": "random_forests",
+    "observed": "observed",
 }
 
-__all__ = ["MC", "Off", "Source", "fast_analysis", "train_random_forests"]
+__all__ = ["MC", "Off", "Source", "fast_analysis", "observed", "train_random_forests"]
 
 
 def __getattr__(name: str) -> Any:

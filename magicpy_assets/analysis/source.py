@@ -24,6 +24,7 @@ from magicpy_assets.core.errors import MissingInputError, UnknownNameError, unkn
 from magicpy_assets.core.periods import Period
 from magicpy_assets.core.selection import Selection
 from magicpy_assets.core.settings import Settings
+from magicpy_assets.pipeline.downloads import Sizes, sizes_of
 from magicpy_assets.pipeline.plan import Plan, cells_of, plan
 from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.run import process
@@ -115,10 +116,14 @@ class Source:
             raise unknown("source in the run catalogue", self.name, sorted(known))
         return self.hours()
 
-    def hours(self) -> HoursTable:
-        """Return the table of hours of the selected runs, as far as the catalogue is known."""
+    def hours(self, by: str = "moon") -> HoursTable:
+        """Return the table of hours of the selected runs, by `moon`, `night` or `wobble` and zenith range."""
         note = "" if self._downloaded() else "nothing downloaded yet"
-        return HoursTable(self.runs, self.period.name if self.period else None, note)
+        return HoursTable(self.runs, self.period.name if self.period else None, note, by)
+
+    def sizes(self) -> Sizes:
+        """Return how many calibrated files of the selected runs are still to come, and the disk they need."""
+        return sizes_of(self.session, self.plan(datalevels.Calibrated.key))
 
     @property
     def runs(self) -> pd.DataFrame:

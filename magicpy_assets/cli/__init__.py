@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from magicpy_assets.cli import care, chain, dl3, maps, observatory, results, runbooks, training
+from magicpy_assets.cli import care, chain, dl3, maps, observatory, results, runbooks, sources, training
 from magicpy_assets.cli.options import echo
 from magicpy_assets.core.errors import MagicpyError
 from magicpy_assets.version import __version__
@@ -58,6 +58,7 @@ def magicpy(
 
 
 app.command()(chain.search)
+app.command()(sources.sources)
 app.command()(runbooks.runbooks)
 app.command()(chain.get)
 app.command("star")(chain.level_verb("star", "Clean and describe the images of a source."))

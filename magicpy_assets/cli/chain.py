@@ -25,17 +25,26 @@ if TYPE_CHECKING:
     from magicpy_assets.pipeline.report import Report
 
 
-def search(name: SourceName, period: PeriodName = None, where: Where = None, as_json: AsJson = False) -> None:
-    """Show the hours of a source by zenith range and moon level."""
+def search(
+    name: SourceName,
+    period: PeriodName = None,
+    where: Where = None,
+    by: Annotated[str, typer.Option(help="what goes down the table: moon, night or wobble")] = "moon",
+    sizes: Annotated[bool, typer.Option("--sizes", help="also ask what is to be downloaded")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the hours of a source by zenith range and moon level, night or wobble position."""
     with open_source(name, period, where=where, quiet=as_json) as source:
-        table = source.hours()
+        table = source.hours(by)
         if not as_json:
             echo(str(table))
+            if sizes:
+                echo(str(source.sizes()))
             return
         hours = table.to_table()
         cells = [
-            {"zenith": zenith, "moon": moon, "hours": _hours(hours.loc[moon, zenith])}
-            for moon in hours.index
+            {"zenith": zenith, by: str(row), "hours": _hours(hours.loc[row, zenith])}
+            for row in hours.index
             for zenith in hours.columns
         ]
         chosen = table.chosen

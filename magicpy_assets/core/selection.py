@@ -105,13 +105,34 @@ class Selection:
         return pd.DataFrame(rows, columns=names).round(2)
 
     def explain(self) -> str:
-        """Say why nothing is left, and which single condition removes most; or that something is left."""
+        """Say why nothing is left, and which single condition to loosen helps most; or that something is left."""
         if len(self.runs):
             return f"{len(self.runs)} of {self.total_runs} runs are left"
         if not self.cuts:
             return "there were no runs to begin with"
-        worst = min(self.cuts, key=lambda cut: cut.runs_alone)
-        return f"nothing is left; {worst.column} {worst.text} alone leaves {worst.runs_alone} of {self.total_runs} runs"
+        without = self.without_each()
+        best = max(range(len(self.cuts)), key=lambda i: without[i])
+        cut = self.cuts[best]
+        if without[best]:
+            return f"nothing is left; without {cut.column} {cut.text} there would be {without[best]} runs"
+        worst = min(self.cuts, key=lambda one: one.runs_alone)
+        return (
+            f"nothing is left, and no single condition is to blame; {worst.column} {worst.text} alone leaves"
+            f" {worst.runs_alone} of {self.total_runs} runs"
+        )
+
+    def without_each(self) -> list[int]:
+        """Return how many runs there would be without each of the conditions, the others in force."""
+        everything = self.first.runs
+        passed = [mask(everything, cut.column, cut.condition) for cut in self.cuts]
+        counts = []
+        for left_out in range(len(passed)):
+            kept = everything.index == everything.index
+            for i, one in enumerate(passed):
+                if i != left_out:
+                    kept &= one
+            counts.append(int(kept.sum()))
+        return counts
 
     def __str__(self) -> str:
         return str(self.table.to_string(index=False))

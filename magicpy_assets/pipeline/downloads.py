@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from magicpy_assets.archive.base import ONLINE, RemoteFile
-from magicpy_assets.archive.transfer import check_space
+from magicpy_assets.archive.transfer import check_space, free_bytes
 from magicpy_assets.core import datalevels
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.runs import night_folder, parse_name
@@ -92,6 +92,31 @@ def archived_superstar(session: Session, source: str, runs: pd.DataFrame) -> Pla
 
 
 # Whether they fit
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What files need: how many are to come, how many have a known size, bytes in all (estimated), bytes free."""
+
+    files: int
+    known: int
+    needed_bytes: int
+    free_bytes: int
+
+    def __str__(self) -> str:
+        if not self.files:
+            return "nothing to download"
+        unsaid = self.files - self.known
+        doubt = f", the size of {unsaid} of them estimated" if unsaid and self.needed_bytes else ""
+        size = f"about {self.needed_bytes / 1e9:.1f} GB" if self.needed_bytes else "of unknown size"
+        return f"{self.files} files to download, {size}{doubt}; {self.free_bytes / 1e9:.0f} GB free"
+
+
+def sizes_of(session: Session, tasks: Iterable[Task]) -> Sizes:
+    """Return what the downloads among some tasks need that are not here yet."""
+    wanted = [task for task in tasks if task.remote is not None and assess(task, {}).state == "to do"]
+    known = sum(task.remote is not None and task.remote.size is not None for task in wanted)
+    return Sizes(len(wanted), known, needed_bytes(session, wanted), free_bytes(session.layout.root))
 
 
 def check_disk(session: Session, tasks: Iterable[Task]) -> None:

@@ -7,15 +7,20 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from magicpy_assets.core import moons, zeniths
+from magicpy_assets.core.errors import unknown
 from magicpy_assets.core.selection import hours
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+ROWS = {"moon": "moon_level", "night": "date", "wobble": "wobble"}
+"""What hours can be sorted by, and the column of the run table that says it."""
+
+
 @dataclass(frozen=True)
 class HoursTable:
-    """Hours of a source: moon level down, zenith range across.
+    """Hours of a source: moon level, night or wobble position down, zenith range across.
 
     Attributes
     ----------
@@ -25,11 +30,23 @@ class HoursTable:
         Name of the period that the table is for; None for all.
     note
         A line at the end, such as what has been downloaded.
+    by
+        What goes down: one of `ROWS`.
+
+    Raises
+    ------
+    UnknownNameError
+        For another `by`.
     """
 
     runs: pd.DataFrame
     period: str | None = None
     note: str = ""
+    by: str = "moon"
+
+    def __post_init__(self) -> None:
+        if self.by not in ROWS:
+            raise unknown("way to sort hours", self.by, ROWS)
 
     @property
     def chosen(self) -> pd.DataFrame:
@@ -37,19 +54,21 @@ class HoursTable:
         return self.runs if self.period is None else self.runs[self.runs["period"] == self.period]
 
     def to_table(self) -> pd.DataFrame:
-        """Return hours by moon level (rows) and zenith range (columns); only levels and ranges with runs."""
+        """Return hours by moon level, night or wobble (rows) and zenith range (columns); only those with runs."""
         import pandas as pd
 
         chosen = self.chosen[self.chosen["cell"] != ""]
+        down = chosen[ROWS[self.by]]
         table = pd.pivot_table(
-            chosen.assign(hours=chosen["duration_s"] / 3600.0),
+            chosen.assign(hours=chosen["duration_s"] / 3600.0, down=down.dt.date if self.by == "night" else down),
             values="hours",
-            index="moon_level",
+            index="down",
             columns="za",
             aggfunc="sum",
             fill_value=0.0,
-        )
-        rows = [moon.key for moon in moons.ALL if moon.key in table.index]
+        ).rename_axis(index=ROWS[self.by])
+        levels = [moon.key for moon in moons.ALL if moon.key in table.index]
+        rows = levels if self.by == "moon" else sorted(table.index)
         columns = [zenith.name for zenith in zeniths.ALL if zenith.name in table.columns]
         return table.reindex(index=rows, columns=columns).round(2)
 

@@ -216,10 +216,16 @@ def _assign(datasets: Any, spectral: Any) -> None:
     datasets.models = [SkyModel(spectral_model=spectral, name="source")]
 
 
+def _of_few_events() -> Any:
+    """Keep still about numbers that overflow or are none: with few events the minimum is at the edge of what fits."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
+
 def _minimise(datasets: Any) -> Any:
     from gammapy.modeling import Fit
 
-    return Fit().run(datasets)
+    with _of_few_events():
+        return Fit().run(datasets)
 
 
 def _flux_points(datasets: Any, exposure: Exposure) -> Table:
@@ -238,7 +244,8 @@ def _flux_points(datasets: Any, exposure: Exposure) -> Table:
         selection_optional=["ul"],
         n_sigma_ul=LIMIT_SIGMA,
     )
-    points = estimator.run(datasets)
+    with _of_few_events():
+        points = estimator.run(datasets)
     table = points.to_table(sed_type="dnde", format="gadf-sed", formatted=False)
     squared = points.to_table(sed_type="e2dnde", format="gadf-sed", formatted=False)
     for name in ("e2dnde", "e2dnde_err", "e2dnde_ul"):

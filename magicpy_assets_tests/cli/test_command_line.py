@@ -15,7 +15,7 @@ from magicpy_assets.version import __version__
 from magicpy_assets_tests.fakes.mars_installation import fake_mars
 
 VERBS = (
-    *("search", "get", "star", "superstar", "off", "train", "melibea"),
+    *("search", "sources", "runbooks", "get", "star", "superstar", "off", "train", "melibea"),
     *("spectrum", "skymap", "fast", "plan", "status", "doctor", "dl3", "observatory"),
 )
 WITH_JSON = [verb for verb in VERBS if verb not in ("observatory", "dl3")]  # these have verbs of their own

@@ -77,21 +77,23 @@ class Page:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the analysis found: the books, forests by cell, results by cell, and flux at 500 GeV by moon level."""
+    """What the analysis found, from the cuts to the fluxes at 500 GeV by moon level."""
 
+    cuts: Any
+    check: Any
     books: Any
     forests: Any
     cells: pd.DataFrame
     moons: pd.DataFrame
 
 
-def analyse(settings: Settings, page: Page) -> Outcome:
-    """Do the analysis, step by step, and write it down."""
+def analyse(settings: Settings, page: Page, also: Mapping[str, Any] | None = None) -> Outcome:
+    """Do the analysis, step by step, and write it down; ``also`` are further conditions on the runs."""
     with mp.analysis.Source("CrabNebula", period=mp.periods.ST0316, settings=settings, quiet=True) as crab:
         page.text("## What there is")
         page.step("crab.search()", crab.search())
         wanted = {"sum_trigger": "No_Sumt", "stereo": True, "L1_rate": ">0.0"}
-        page.step(f"crab.filter({wanted})", crab.filter(wanted))
+        page.step(f"crab.filter({wanted})", crab.filter({**wanted, **(also or {})}))
         page.text("## Downloads, and what the pedestals say")
         page.step("crab.get_data(mp.datalevels.Calibrated)", brief(crab.get_data(mp.datalevels.Calibrated)))
         check = crab.moon_check()
@@ -113,7 +115,7 @@ def analyse(settings: Settings, page: Page) -> Outcome:
         page.step("books.by_level", books.by_level.round(3))
         page.step("books.set_aside", books.set_aside.round(2).to_string(index=False))
         cells = _cells(crab, page)
-        return Outcome(books, forests, cells, _by_moon(crab, cells, page))
+        return Outcome(crab.selection, check, books, forests, cells, _by_moon(crab, cells, page))
 
 
 def _train(crab: Any, page: Page) -> Any:
@@ -130,26 +132,16 @@ def _cells(crab: Any, page: Page) -> pd.DataFrame:
     """Return what was measured in each cell: events, significance, threshold, flux at 500 GeV."""
     rows = []
     for cell in crab.cells:
+        row: dict[str, Any] = {"cell": cell.text, "remark": ""}
+        rows.append(row)
         try:
+            row["threshold_gev"] = 1000 * threshold_tev(crab.observations([cell]))
             theta2 = crab.theta2([cell])
-            spectrum = crab.spectrum([cell], model="power_law")
+            row |= {"minutes": theta2.live_time_s / 60, "on": theta2.n_on, "excess": theta2.excess}
+            row["sigma"] = theta2.significance
+            row["flux_500gev"], row["flux_error"] = flux_at(crab.spectrum([cell], model="power_law"), REFERENCE_TEV)
         except MagicpyError as error:
-            rows.append({"cell": cell.text, "remark": error.message})
-            continue
-        flux, error = flux_at(spectrum, REFERENCE_TEV)
-        rows.append(
-            {
-                "cell": cell.text,
-                "minutes": theta2.live_time_s / 60,
-                "on": theta2.n_on,
-                "excess": theta2.excess,
-                "sigma": theta2.significance,
-                "threshold_gev": 1000 * threshold_tev(crab.observations([cell])),
-                "flux_500gev": flux,
-                "flux_error": error,
-                "remark": "",
-            }
-        )
+            row["remark"] = error.message
     table = pd.DataFrame(rows).set_index("cell")
     page.text("## Every cell by itself")
     page.text(

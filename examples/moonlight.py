@@ -143,6 +143,7 @@ def _cells(crab: Any, page: Page) -> pd.DataFrame:
         except MagicpyError as error:
             row["remark"] = error.message
     table = pd.DataFrame(rows).set_index("cell")
+    table["remark"] = table.pop("remark")
     page.text("## Every cell by itself")
     page.text(
         "The energy threshold is where the rate of gamma rays with the spectrum of the Crab Nebula peaks, after all"

@@ -114,6 +114,8 @@ class BatchExecutor(Workers):
             cluster.give_up(CancelledError())
         try:
             self._remove_jobs()
+        except ProgramError as error:
+            self._note(f"jobs cannot be taken back, but end by themselves: {error.message}")
         finally:
             for cluster in self._clusters.values():
                 cluster.close()

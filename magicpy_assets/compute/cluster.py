@@ -16,7 +16,7 @@ from typing import Any
 
 from magicpy_assets.compute.farms import farm
 from magicpy_assets.compute.local import ONE_THREAD
-from magicpy_assets.compute.queues import Job
+from magicpy_assets.compute.queues import EXTRA, Job
 from magicpy_assets.core.compute_settings import ComputeKind, ComputeSettings, Request
 from magicpy_assets.core.errors import ProgramError
 
@@ -25,7 +25,6 @@ IDLE_S = 30.0
 BARREN = 3
 """So many jobs, and twice those wanted, may be lost one after the other without anything done; then all fails."""
 JOB_WORKER = "magicpy_assets.compute.job.JobWorker"
-_EXTRA = 'install the parts for farms: pip install "magicpy_assets[batch]"'
 _KILLED = "most likely memory or time ran out: see compute.memory_gb and compute.walltime_h, or compute.programs"
 
 
@@ -42,7 +41,7 @@ def cluster_class(kind: ComputeKind) -> Any:
         import dask_jobqueue
         from distributed.core import Status
     except ImportError as error:
-        raise ProgramError(f"farms need a package that is not installed: {error.name}", hint=_EXTRA) from error
+        raise ProgramError(f"farms need a package that is not installed: {error.name}", hint=EXTRA) from error
     # We find out ourselves, from the farm, that a job is lost.
     dask.config.set({"distributed.deploy.lost-worker-timeout": "1000 days"})
     base: Any = getattr(dask_jobqueue, farm(kind).CLUSTER)
@@ -137,7 +136,6 @@ class Cluster:
         again = False
         try:
             result = theirs.result()
-            self._barren = 0
         except KilledWorker:
             error = self._killed(work)
             again = error is None
@@ -149,6 +147,7 @@ class Cluster:
             if again:
                 self._waiting.appendleft(work)
         if not again:
+            self._barren = 0
             work.settle(result, error)
         self._hand_out()
 

@@ -7,12 +7,14 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal
 
 from magicpy_assets.compute.health import QueueState
 from magicpy_assets.core.errors import MagicpyError, ProgramError
 
 ANSWER_S = 60.0
+EXTRA = 'install the parts for farms: pip install "magicpy_assets[batch]"'
 State = Literal["waiting", "running", "held", "ending"]
 
 
@@ -28,6 +30,8 @@ class Job:
 
 def state_of(kind: str, jobs: Callable[[], list[Job]]) -> QueueState:
     """Put our jobs in words, or why the farm does not answer; never raises."""
+    if find_spec("dask_jobqueue") is None:
+        return QueueState(False, f"{kind}: the package dask_jobqueue is not installed", EXTRA)
     try:
         ours = jobs()
     except MagicpyError as error:

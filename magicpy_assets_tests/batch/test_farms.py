@@ -131,6 +131,18 @@ def test_jobs_that_cannot_begin_make_all_work_fail_and_say_so(pool, tmp_path):
     assert pool.farm.our_jobs() == []
 
 
+def test_a_job_that_the_pool_holds_is_replaced(pool, workers, tmp_path):
+    if pool.kind != "htcondor":
+        pytest.skip("Slurm holds no job that runs")
+    file = tmp_path / "seen"
+    running = workers.submit(farm_work.linger_once, file)
+    until(file.exists)
+    (job,) = pool.farm.our_jobs()
+    subprocess.run(["condor_hold", "-reason", "much memory, more than asked for", job.number], check=True)
+    assert running.result(60) == "done"
+    assert any(job.number in note and "much memory, more than asked for" in note for note in workers.notes)
+
+
 def test_doctor_is_told_of_the_queue(pool, workers):
     assert workers.submit(farm_work.square, 3).result(60) == 9
     state = queue_state(workers.settings)

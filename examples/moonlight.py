@@ -25,6 +25,7 @@ import magicpy_assets as mp
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.errors import MagicpyError
 from magicpy_assets.core.settings import Settings, load_settings
+from magicpy_assets.observatory import sky
 from magicpy_assets.observatory.server import serve
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -147,7 +148,8 @@ def _cells(crab: Any, page: Page) -> pd.DataFrame:
     page.text("## Every cell by itself")
     page.text(
         "The energy threshold is where the rate of gamma rays with the spectrum of the Crab Nebula peaks, after all"
-        " cuts. Fluxes at 500 GeV per TeV s cm²; put in was 1.57e-10."
+        f" cuts. Fluxes at 500 GeV per TeV s cm², from a power law; put in was {truth_at(REFERENCE_TEV):.2e}. Where the"
+        " threshold is above 500 GeV they are extrapolated, and a power law is not what was put in."
     )
     page.step("results by cell", _shown(table))
     return table
@@ -158,9 +160,11 @@ def _by_moon(crab: Any, cells: pd.DataFrame, page: Page) -> pd.DataFrame:
     from magicpy_assets.plots import figures
 
     page.text("## Moon levels, and everything together")
+    page.text("The flux at 500 GeV by moon level, from the cells whose threshold is below that energy.")
+    low = [Cell.parse(text) for text in cells.index[cells["threshold_gev"] < 1000 * REFERENCE_TEV]]
     rows = []
-    for moon in sorted({Cell.parse(text).moon for text in cells.index}):
-        mine = [cell for cell in crab.cells if cell.moon == moon]
+    for moon in sorted({cell.moon for cell in low}):
+        mine = [cell for cell in low if cell.moon == moon]
         try:
             spectrum = crab.spectrum(mine, model="power_law")
         except MagicpyError as error:
@@ -208,6 +212,13 @@ def flux_at(spectrum: Any, energy_tev: float) -> tuple[float, float]:
     value, error, *_ = spectrum.model.evaluate_error(energy_tev * u.TeV)
     unit = u.Unit("TeV-1 s-1 cm-2")
     return float(value.to_value(unit)), float(error.to_value(unit))
+
+
+def truth_at(energy_tev: float) -> float:
+    """Return the flux that was put into the sky, per TeV s cm²."""
+    import numpy as np
+
+    return float(sky.field("CrabNebula").flux_per_cm2_s_tev(np.array([energy_tev]))[0])
 
 
 def threshold_tev(observations: Any) -> float:

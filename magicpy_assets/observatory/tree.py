@@ -215,7 +215,6 @@ class Tree:
         text = reports.night_report(plans, self.seed, self.planted)
         (folder / report_name(plans[0].date)).write_text(text, encoding="utf-8")
 
-
     def _runbooks(self) -> Iterator[ServedFile]:
         for night in sorted({plan.date for plan in self.plans}):
             plans = tuple(plan for plan in self.plans if plan.date == night)

@@ -62,7 +62,8 @@ def test_off_fields_may_serve_as_off_data(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "found"), [("crab", {"CrabNebula"}), ("markarian", {"Mrk180", "Mrk421", "Mrk501"}), ("nothing at all", set())]
+    ("text", "found"),
+    [("crab", {"CrabNebula"}), ("markarian", {"Mrk180", "Mrk421", "Mrk501"}), ("nothing at all", set())],
 )
 def test_search_by_part_of_a_name(text: str, found: set[str]) -> None:
     table = sources.search(text)

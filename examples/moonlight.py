@@ -243,7 +243,7 @@ def main() -> int:
     parser.add_argument("--docs", action="store_true", help="write the page of the documentation")
     given = parser.parse_args()
     folder = (given.keep or Path(tempfile.mkdtemp(prefix="moonlight-"))).absolute()
-    started = time.monotonic()
+    started, fresh = time.monotonic(), not (folder / "store").exists()
     page = Page()
     page.text("# A moonlight analysis, executed")
     page.text(
@@ -261,7 +261,8 @@ def main() -> int:
                 forest={"off_hours": given.off_hours},
             )
             analyse(settings, page)
-        page.text(f"All of it took {(time.monotonic() - started) / 60:.0f} minutes.")
+        if fresh:
+            page.text(f"All of it took {(time.monotonic() - started) / 60:.0f} minutes.")
         if given.docs:
             print(page.write(DOCS, folder))
     finally:

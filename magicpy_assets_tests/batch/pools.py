@@ -161,6 +161,13 @@ PartitionName=magic Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 # HTCondor
 
 
+def mirror() -> str:
+    """Return the address from which this system gets its own packages."""
+    asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+    return next(address for address in told if "security" not in address).rstrip("/")
+
+
 def prepare() -> None:
     """Get HTCondor from Debian and make it run here, if the system does not have it: some 20 s."""
     if shutil.which("condor_master") or (PREPARED / "ready").exists():
@@ -171,7 +178,7 @@ def prepare() -> None:
     with tempfile.TemporaryDirectory(prefix="trixie-") as name:
         root = Path(name) / "root"
         words = ["mmdebstrap", "--quiet", "--variant=extract", "--include=condor", SUITE, str(root)]
-        subprocess.run([*words, "http://deb.debian.org/debian"], check=True)
+        subprocess.run([*words, mirror()], check=True)
         for part in ("usr/bin", "usr/sbin"):
             (PREPARED / part).mkdir(parents=True)
             for program in (root / part).glob("condor_*"):

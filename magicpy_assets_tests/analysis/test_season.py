@@ -20,6 +20,7 @@ from magicpy_assets.observatory.troubles import Planted, listed
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("season"),
     # A butterfly of five events reaches far.
     pytest.mark.filterwarnings("ignore:.*encountered in.*:RuntimeWarning"),
 ]

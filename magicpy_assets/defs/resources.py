@@ -35,6 +35,9 @@ class MarsResource(dg.ConfigurableResource):
     installation: str | None = Field(default=None, description="'embedded' or 'installed'.")
     marssys: str | None = Field(default=None, description="Root of an installed MARS.")
     rootsys: str | None = Field(default=None, description="Root of the ROOT it was built with.")
+    stages: dict[str, str] | None = Field(
+        default=None, description="Programs for single stages, such as {'melibea': 'installed'}."
+    )
 
 
 class ComputeResource(dg.ConfigurableResource):
@@ -42,6 +45,8 @@ class ComputeResource(dg.ConfigurableResource):
 
     kind: str | None = Field(default=None, description="'local', 'htcondor' or 'slurm'.")
     workers: int | None = Field(default=None, description="Worker processes; by default one for each core.")
+    max_jobs: int | None = Field(default=None, description="At most so many jobs of a farm at the same time.")
+    queue: str | None = Field(default=None, description="Slurm's partition, or HTCondor's accounting group.")
 
 
 class Magic(dg.ConfigurableResource):
@@ -51,6 +56,9 @@ class Magic(dg.ConfigurableResource):
     data_server: dg.ResourceDependency[DataServerResource]
     mars: dg.ResourceDependency[MarsResource]
     compute: dg.ResourceDependency[ComputeResource]
+    more: dict[str, Any] = Field(
+        default_factory=dict, description="Any other setting by its dotted key, such as {'forest.off_hours': 5}."
+    )
     _session: Session | None = PrivateAttr(default=None)
 
     def settings(self) -> Settings:
@@ -61,7 +69,7 @@ class Magic(dg.ConfigurableResource):
             "mars": _given(self.mars),
             "compute": _given(self.compute),
         }
-        return load_settings(**{key: value for key, value in wanted.items() if value})
+        return load_settings(**self.more, **{key: value for key, value in wanted.items() if value})
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -100,5 +108,18 @@ def resources(settings: Settings) -> dict[str, Any]:
         rootsys=str(mars.rootsys) if mars.rootsys else None,
     )
     workers = ComputeResource(kind=compute.kind, workers=compute.workers)
-    magic = Magic(store=store, data_server=data_server, mars=programs, compute=workers)
+    magic = Magic(store=store, data_server=data_server, mars=programs, compute=workers, more=_given_by_hand(settings))
     return {"magic": magic, "store": store, "data_server": data_server, "mars": programs, "compute": workers}
+
+
+def _given_by_hand(settings: Settings) -> dict[str, Any]:
+    """Return what was given as an argument and has no resource of its own: file and environment are read again."""
+    own = ("store", "archive", "mars", "compute", "sources", "periods")
+    found: dict[str, Any] = {}
+    for key, origin in settings.origins.items():
+        if origin == "argument" and key.split(".")[0] not in own:
+            value: Any = settings.model_dump(mode="json")
+            for name in key.split("."):
+                value = value[name]
+            found[key] = value
+    return found

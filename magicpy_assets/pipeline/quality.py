@@ -144,6 +144,16 @@ def exposure_closes(session: Session, report: Report) -> Verdict:
     )
 
 
+def dl3_is_valid(session: Session, report: Report) -> Verdict:
+    """The files obey FITS and the GADF conventions, and gammapy reads them."""
+    from magicpy_assets.formats.dl3_check import ERROR, check_file
+
+    paths = _products(report)
+    faults = [finding for path in paths for finding in check_file(path) if finding.verdict == ERROR]
+    told = "; ".join(f"{fault.file}: {fault.what}" for fault in faults)
+    return Verdict(not faults, {"files": len(paths), "errors": len(faults), "faults": told[:2000] or "none"})
+
+
 def crab_is_the_crab(session: Session, report: Report) -> Verdict:
     """The Crab Nebula has its known flux at 1 TeV; nothing is asked of other sources, or where it is hardly seen."""
     from magicpy_assets.science.spectrum import SpectrumResult

@@ -167,3 +167,10 @@ def test_with_conditions_the_sensor_only_observes(built, environment, tmp_path):
     assert conditions["CrabNebula/star"] is not None
     plain = {spec.key.to_user_string(): spec.automation_condition for spec in built.resolve_all_asset_specs()}
     assert plain["CrabNebula/star"] is None
+
+
+def test_settings_given_by_hand_reach_the_assets(tmp_path):
+    settings = load_settings(store=str(tmp_path), forest={"off_hours": 0.5}, compute={"workers": 1})
+    magic = build_defs(settings).resources["magic"]
+    found = magic.settings()
+    assert (found.store, found.forest.off_hours, found.compute.workers) == (tmp_path, 0.5, 1)

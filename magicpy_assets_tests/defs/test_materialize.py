@@ -46,7 +46,7 @@ def test_seven_levels_of_a_cell_then_nothing(built):
         assert "data:image/png;base64" in spectra["sed"].value
         assert len(spectra["sed"].value) < 70_000
         checks = result.get_asset_check_evaluations()
-        assert len(checks) == 34
+        assert len(checks) == 35
         assert all(check.passed for check in checks)
 
         versions = data_versions(result)

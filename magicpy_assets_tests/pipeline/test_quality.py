@@ -15,7 +15,7 @@ STAGES = {
     "calibrated": (quality.files_are_readable, quality.pedestals_fit_the_catalogue),
     "star": (quality.telescopes_see_the_same,),
     "superstar": (quality.telescopes_match, quality.rates_agree),
-    "dl3": (quality.exposure_closes,),
+    "dl3": (quality.exposure_closes, quality.dl3_is_valid),
     "spectra": (quality.crab_is_the_crab,),
 }
 

@@ -43,7 +43,7 @@ def of(source: str) -> Level:
         planned=of_source(source, "dl3"),
         deps=((source, "melibea"), ("mc", "melibea")),
         checks=(live_time_closes,),
-        watches=(quality.exposure_closes,),
+        watches=(quality.exposure_closes, quality.dl3_is_valid),
         kinds=frozenset({"fits", "python"}),
         results_version=Dl3.results_version,
     )

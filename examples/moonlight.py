@@ -94,7 +94,7 @@ def analyse(settings: Settings, page: Page, also: Mapping[str, Any] | None = Non
         page.text("## What there is")
         page.step("crab.search()", crab.search())
         wanted = {"sum_trigger": "No_Sumt", "stereo": True, "L1_rate": ">0.0"}
-        page.step(f"crab.filter({wanted})", crab.filter({**wanted, **(also or {})}))
+        page.step(f"crab.filter({wanted})".replace("'", '"'), crab.filter({**wanted, **(also or {})}))
         page.text("## Downloads, and what the pedestals say")
         page.step("crab.get_data(mp.datalevels.Calibrated)", brief(crab.get_data(mp.datalevels.Calibrated)))
         check = crab.moon_check()

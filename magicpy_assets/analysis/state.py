@@ -136,7 +136,9 @@ def _written(column: str, condition: Any) -> Any:
         )
     if isinstance(condition, tuple):
         return {name: as_plain(end) for name, end in zip(("from", "to"), condition, strict=True) if end is not None}
-    if isinstance(condition, list | set | frozenset):
+    if isinstance(condition, list):
+        return [as_plain(item) for item in condition]
+    if isinstance(condition, set | frozenset):
         return sorted((as_plain(item) for item in condition), key=str)
     return as_plain(condition)
 

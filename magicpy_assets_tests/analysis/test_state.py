@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from magicpy_assets.analysis import state
@@ -119,11 +119,12 @@ conditions = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
     st.booleans(),
     st.dates(),
-    st.lists(st.integers(0, 1000), max_size=4).map(sorted),
+    st.lists(st.integers(0, 1000), max_size=4),
     st.tuples(st.integers(0, 5), st.one_of(st.none(), st.integers(5, 9))),
 )
 
 
+@example([("run", [2, 1000])], [])
 @given(
     st.lists(st.tuples(st.from_regex(r"[a-z]{1,8}", fullmatch=True), conditions), max_size=4), st.lists(st.integers(0))
 )

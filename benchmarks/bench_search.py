@@ -15,14 +15,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from magicpy_assets.analysis.source import Source
+from magicpy_assets.core import periods
 from magicpy_assets.core.runs import REPORT_COLUMNS
-from magicpy_assets.core.selection import Selection
 from magicpy_assets.core.settings import load_settings
 from magicpy_assets.observatory.programme import programme
 from magicpy_assets.observatory.reports import run_table
-from magicpy_assets.pipeline.runs import known_runs
-from magicpy_assets.pipeline.session import open_session
-from magicpy_assets.plots.tables import HoursTable
 
 SIZES = (500, 10_000, 100_000)
 REPEATS = 7
@@ -56,22 +54,32 @@ def timed(what: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
+def shown(crab: Source) -> str:
+    """Search as a user does, but for asking the server: the table of hours of all runs, as text."""
+    crab._selection = None
+    return str(crab.hours())
+
+
+def filtered(crab: Source) -> str:
+    """Filter, look at the cut flow, and go back."""
+    flow = str(crab.filter(FILTER))
+    crab.undo()
+    return flow
+
+
 def main() -> int:
     """Print the table."""
-    print(f"{'runs':>8} {'first / ms':>11} {'known runs':>11} {'hours':>8} {'filter':>8} {'all, warm':>10}")
+    print(f"{'runs':>8} {'cold / ms':>11} {'search':>10} {'filter':>10} {'both, warm':>10}")
     for n_runs in SIZES:
         with tempfile.TemporaryDirectory() as folder:
             catalogue(n_runs, Path(folder))
-            with open_session(load_settings(store=folder, archive={"url": "http://127.0.0.1:9", "offline": True})) as s:
+            settings = load_settings(store=folder, archive={"url": "http://127.0.0.1:9", "offline": True})
+            with Source("CrabNebula", periods.ST0316, settings=settings, quiet=True) as crab:
                 begin = time.perf_counter()
-                table = known_runs(s, source="CrabNebula")
+                shown(crab)
                 first = 1000 * (time.perf_counter() - begin)
-                steps = [
-                    timed(lambda s=s: known_runs(s, source="CrabNebula")),
-                    timed(lambda table=table: str(HoursTable(table, "ST0316"))),
-                    timed(lambda table=table: str(Selection.of(table).filter(FILTER))),
-                ]
-        print(f"{n_runs:>8} {first:>11.0f} {steps[0]:>11.1f} {steps[1]:>8.1f} {steps[2]:>8.1f} {sum(steps):>10.1f}")
+                steps = [timed(lambda crab=crab: shown(crab)), timed(lambda crab=crab: filtered(crab))]
+        print(f"{n_runs:>8} {first:>11.0f} {steps[0]:>10.1f} {steps[1]:>10.1f} {sum(steps):>10.1f}")
     return 0
 
 

@@ -172,8 +172,7 @@ class Source:
         return self.selection.explain()
 
     def _all_runs(self) -> pd.DataFrame:
-        table = known_runs(self.session)
-        return table[table["source"] == self.name].reset_index(drop=True)
+        return known_runs(self.session, source=self.name)
 
     def _in_period(self) -> pd.DataFrame:
         runs = self.runs

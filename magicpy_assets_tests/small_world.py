@@ -30,7 +30,7 @@ SOURCE = "CrabNebula"
 class FailingExecutor(Executor):
     """Hands commands on, but for those that are planned to fail: these end with code 1 and a line in their log."""
 
-    def __init__(self, pool: Executor, fail: Mapping[str, str]) -> None:
+    def __init__(self, pool: Any, fail: Mapping[str, str]) -> None:
         self._pool = pool
         self._fail = fail
 
@@ -40,6 +40,11 @@ class FailingExecutor(Executor):
             stopped = replace(command, entry=None, argv=(sys.executable, "-c", "raise SystemExit('failed as planned')"))
             args = tuple(stopped if arg is command else arg for arg in args)
         return self._pool.submit(fn, *args, **kwargs)
+
+    @property
+    def notes(self) -> Any:
+        """What the workers have to tell."""
+        return self._pool.notes
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,9 +46,10 @@ def as_postgres(command: list[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def home() -> Iterator[Path]:
     """A DAGSTER_HOME with the example's settings, its Postgres running on loopback."""
-    folder, binaries = tmp_path_factory.mktemp("postgres"), BINARIES[-1].parent
+    # Not below the tests' own folder, which Postgres's user may not enter.
+    folder, binaries = Path(tempfile.mkdtemp(prefix="postgres-")), BINARIES[-1].parent
     data, password = folder / "data", secrets.token_urlsafe(12)
     secret = folder / "password"
     secret.write_text(password)
@@ -55,8 +57,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     if os.getuid() == 0:
-        for place in (folder, *list(folder.parents)[:3]):
-            place.chmod(0o755)
+        folder.chmod(0o755)
         data.mkdir()
         shutil.chown(data, "postgres", "postgres")
         shutil.chown(secret, "postgres", "postgres")
@@ -81,6 +82,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             yield folder / "home"
     finally:
         subprocess.run(as_postgres([*control, "-m", "immediate", "stop"]), check=False, stdout=subprocess.DEVNULL)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_two_processes_write_into_one_instance(home, tmp_path):

@@ -48,7 +48,7 @@ def links(page: str) -> list[str]:
 
 
 def test_the_tree_is_listed_from_the_root_down(client):
-    assert links(client("/").text) == ["CCdata/", "Data/", "MC/"]
+    assert links(client("/").text) == ["CCdata/", "Data/", "MC/", "Runbooks/"]
     assert links(client("/Data/Calibrated/v1/").text) == ["CrabNebula/", "OJ287/", "S20109+22/", "TXS0827+243/"]
     assert links(client("/Data/").text) == ["Calibrated/", "SuperStar/"]
     zeniths = ["za05to35/", "za35to50/", "za50to62/", "za62to70/"]

@@ -157,7 +157,9 @@ def _cells(crab: Any, page: Page) -> pd.DataFrame:
 
 def _by_moon(crab: Any, cells: pd.DataFrame, page: Page) -> pd.DataFrame:
     """Fit all cells of a moon level together, and everything together."""
-    from magicpy_assets.plots import figures
+    from magicpy_assets.plots.hours import hours_figure
+    from magicpy_assets.plots.sed import sed_figure
+    from magicpy_assets.plots.theta2 import theta2_figure
 
     page.text("## Moon levels, and everything together")
     page.text("The flux at 500 GeV by moon level, from the cells whose threshold is below that energy.")
@@ -178,11 +180,11 @@ def _by_moon(crab: Any, cells: pd.DataFrame, page: Page) -> pd.DataFrame:
     page.step("crab.spectrum(cells of one moon level)", _shown(table))
     theta2, spectrum = crab.theta2(), crab.spectrum()
     page.step("crab.theta2()", f"{theta2.n_on} on, {theta2.n_off} off: {theta2.significance:.1f} sigma (Li & Ma)")
-    page.figure(figures.theta2_figure(theta2), "theta2", "θ² of all cells together, simulated.")
+    page.figure(theta2_figure(theta2), "theta2", "θ² of all cells together, simulated.")
     page.step("crab.spectrum().parameters", _parameters(spectrum.parameters))
-    page.figure(figures.sed_figure(spectrum), "sed", "The spectrum of all cells together, simulated.")
+    page.figure(sed_figure(spectrum), "sed", "The spectrum of all cells together, simulated.")
     page.figure(
-        figures.hours_figure(crab.hours().to_table(), title="CrabNebula: hours", simulated=True),
+        hours_figure(crab.hours().to_table(), title="CrabNebula: hours", simulated=True),
         "hours", "Hours by zenith range and measured moon level, simulated.",
     )  # fmt: skip
     return table

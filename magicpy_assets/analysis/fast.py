@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicpy_assets.core import datalevels
-from magicpy_assets.plots import figures
+from magicpy_assets.plots.hours import hours_figure
+from magicpy_assets.plots.light_curve import light_curve_figure
+from magicpy_assets.plots.sed import sed_figure
+from magicpy_assets.plots.theta2 import theta2_figure
 
 if TYPE_CHECKING:
     from magicpy_assets.analysis.source import Source
@@ -44,10 +47,10 @@ def _results(source: Source) -> dict[str, Any]:
 def _plots(source: Source, results: dict[str, Any]) -> list[Path]:
     simulated = results["spectrum"].simulated
     made = {
-        "theta2": figures.theta2_figure(results["theta2"]),
-        "sed": figures.sed_figure(results["spectrum"]),
-        "light_curve": figures.light_curve_figure(results["light_curve"]),
-        "hours": figures.hours_figure(source.hours().to_table(), title=f"{source.name}: hours", simulated=simulated),
+        "theta2": theta2_figure(results["theta2"]),
+        "sed": sed_figure(results["spectrum"]),
+        "light_curve": light_curve_figure(results["light_curve"]),
+        "hours": hours_figure(source.hours().to_table(), title=f"{source.name}: hours", simulated=simulated),
     }
     for name in ("theta2", "spectrum", "light_curve"):
         results[name].save(source.session.layout.root / source.name / "plots")

@@ -29,7 +29,7 @@ def spectrum(
             folder = out or chosen.session.layout.root / chosen.name / "plots"
     else:
         raise typer.BadParameter("give a source, or --dl3 with a folder")
-    from magicpy_assets.plots.figures import sed_figure
+    from magicpy_assets.plots.sed import sed_figure
 
     files = [*result.save(folder), folder / "spectrum.png"]
     sed_figure(result).savefig(files[-1], dpi=130)

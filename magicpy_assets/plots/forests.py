@@ -12,7 +12,8 @@ import numpy as np
 
 from magicpy_assets.core.errors import InputError, MissingInputError
 from magicpy_assets.plots.canvas import captioned, new_figure, stamp_simulated
-from magicpy_assets.plots.figures import FIT_COLOUR, OFF_COLOUR, ON_COLOUR, REFERENCE_COLOUR, forest_figure
+from magicpy_assets.plots.forest_overview import forest_figure
+from magicpy_assets.plots.style import FIT_COLOUR, OFF_COLOUR, ON_COLOUR, REFERENCE_COLOUR
 from magicpy_assets.store.records import pending
 
 if TYPE_CHECKING:

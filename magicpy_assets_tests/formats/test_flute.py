@@ -10,7 +10,8 @@ import uproot
 from magicpy_assets.core.errors import InputError, UnknownNameError
 from magicpy_assets.formats.flute import _constant, graph_of, read_flute
 from magicpy_assets.formats.odie import CANVAS, parse_odie, read_odie
-from magicpy_assets.plots.figures import flux_points_figure, light_curve_figure
+from magicpy_assets.plots.light_curve import light_curve_figure
+from magicpy_assets.plots.sed import flux_points_figure
 from magicpy_assets.science.flux_points import FluxPointsResult
 from magicpy_assets.science.light_curve import LightCurveResult
 

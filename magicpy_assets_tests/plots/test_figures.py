@@ -5,7 +5,12 @@ import pandas as pd
 import pytest
 from astropy.table import Table
 
-from magicpy_assets.plots import figures
+from magicpy_assets.plots.forest_overview import forest_figure
+from magicpy_assets.plots.hours import hours_figure
+from magicpy_assets.plots.light_curve import light_curve_figure
+from magicpy_assets.plots.reference import is_crab
+from magicpy_assets.plots.sed import sed_figure
+from magicpy_assets.plots.theta2 import theta2_figure
 from magicpy_assets.science.counts import FieldEvents, count
 from magicpy_assets.science.exposure import Exposure
 from magicpy_assets.science.light_curve import LightCurveResult
@@ -61,7 +66,7 @@ def light_curve_result(simulated, is_ul=(False, True)):
 
 def hours(simulated):
     table = pd.DataFrame({"za05to35": [11.46, 0.24], "za35to50": [4.17, 0.0]}, index=["weak", "moderate"])
-    return figures.hours_figure(table, title="CrabNebula", caption="Hours of 118 runs.", simulated=simulated)
+    return hours_figure(table, title="CrabNebula", caption="Hours of 118 runs.", simulated=simulated)
 
 
 def forest_report(simulated):
@@ -80,10 +85,10 @@ def forest_report(simulated):
 
 
 CASES = {
-    "forest": lambda simulated: figures.forest_figure(forest_report(simulated), title="ST0316/za05to35/weak"),
-    "theta2": lambda simulated: figures.theta2_figure(theta2_result(simulated)),
-    "sed": lambda simulated: figures.sed_figure(spectrum_result(simulated)),
-    "light curve": lambda simulated: figures.light_curve_figure(light_curve_result(simulated)),
+    "forest": lambda simulated: forest_figure(forest_report(simulated), title="ST0316/za05to35/weak"),
+    "theta2": lambda simulated: theta2_figure(theta2_result(simulated)),
+    "sed": lambda simulated: sed_figure(spectrum_result(simulated)),
+    "light curve": lambda simulated: light_curve_figure(light_curve_result(simulated)),
     "hours": hours,
 }
 
@@ -138,33 +143,33 @@ def test_nothing_is_cut_off(name):
 
 def test_axes_have_units_and_the_theta2_figure_its_numbers():
     result = theta2_result(False)
-    text = words(figures.theta2_figure(result))
+    text = words(theta2_figure(result))
     assert f"N$_{{on}}$ = {result.n_on}" in text
     assert f"{result.significance:.1f} σ" in text
     assert "deg²" in text
-    sed = words(figures.sed_figure(spectrum_result(False)))
+    sed = words(sed_figure(spectrum_result(False)))
     assert "Energy (TeV)" in sed
     assert "TeV cm$^{-2}$ s$^{-1}$" in sed
     assert "(3.20 ± 0.30) × 10$^{-11}$" in sed
 
 
 def test_the_forest_figure_names_what_it_was_grown_from():
-    text = words(figures.forest_figure(forest_report(False))).replace("\n", " ")
+    text = words(forest_figure(forest_report(False))).replace("\n", " ")
     assert "2714 simulated gammas (1503 showers), 13773 OFF events" in text
     assert "area under the curve 0.950" in text
     assert "True energy (TeV)" in text
 
 
 def test_the_crab_reference_is_drawn_for_the_crab_only():
-    assert "MAGIC 2015" in words(figures.sed_figure(spectrum_result(False)))
-    assert "MAGIC 2015" not in words(figures.sed_figure(spectrum_result(False, source="Mrk421")))
-    assert figures.is_crab("Crab Nebula")
-    assert not figures.is_crab("Crabby")
+    assert "MAGIC 2015" in words(sed_figure(spectrum_result(False)))
+    assert "MAGIC 2015" not in words(sed_figure(spectrum_result(False, source="Mrk421")))
+    assert is_crab("Crab Nebula")
+    assert not is_crab("Crabby")
 
 
 def test_a_spectrum_of_limits_only_is_drawn(tmp_path):
-    spectrum = figures.sed_figure(spectrum_result(False, only_limits=True))
-    curve = figures.light_curve_figure(light_curve_result(False, is_ul=(True, True)))
+    spectrum = sed_figure(spectrum_result(False, only_limits=True))
+    curve = light_curve_figure(light_curve_result(False, is_ul=(True, True)))
     for name, figure in (("spectrum", spectrum), ("curve", curve)):
         figure.savefig(tmp_path / f"{name}.png")
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000

@@ -39,7 +39,7 @@ def _quality(session: Session, cell: Cell, report: Report) -> dict[str, Any]:
     folder = session.layout.forest(cell)
     if not (folder / TRAINING_REPORT).is_file():
         return {}
-    from magicpy_assets.plots.figures import forest_figure
+    from magicpy_assets.plots.forest_overview import forest_figure
     from magicpy_assets.plots.forests import ForestReport
 
     quality = ForestReport.read(folder, cell.text)

@@ -45,7 +45,7 @@ def _drawn(draw: Callable[[Path], dict[str, Any]]) -> Extra:
 
 def theta2_of(folder: Path) -> dict[str, Any]:
     """Return what the page shows of the θ² distribution in a folder of results."""
-    from magicpy_assets.plots.figures import theta2_figure
+    from magicpy_assets.plots.theta2 import theta2_figure
     from magicpy_assets.science.counts import Theta2Result
 
     result = Theta2Result.load(folder)
@@ -55,7 +55,7 @@ def theta2_of(folder: Path) -> dict[str, Any]:
 
 def light_curve_of(folder: Path) -> dict[str, Any]:
     """Return what the page shows of the light curve in a folder of results."""
-    from magicpy_assets.plots.figures import light_curve_figure
+    from magicpy_assets.plots.light_curve import light_curve_figure
     from magicpy_assets.science.light_curve import LightCurveResult
 
     return show(light_curve_figure(LightCurveResult.load(folder)), folder, "light_curve")
@@ -75,7 +75,7 @@ def skymap_of(folder: Path) -> dict[str, Any]:
 
 def spectrum_of(folder: Path) -> dict[str, Any]:
     """Return what the page shows of the spectrum in a folder of results."""
-    from magicpy_assets.plots.figures import sed_figure
+    from magicpy_assets.plots.sed import sed_figure
     from magicpy_assets.science.spectrum import SpectrumResult
 
     result = SpectrumResult.load(folder)

@@ -1,0 +1,51 @@
+"""Figures of θ² distributions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from magicpy_assets.plots.canvas import new_figure
+from magicpy_assets.plots.style import FIT_COLOUR, OFF_COLOUR, ON_COLOUR, box
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from magicpy_assets.science.counts import Theta2Result
+
+
+def theta2_figure(result: Theta2Result) -> Figure:
+    """θ² of the source and of its off regions, with the cut, the counts and the significance."""
+    caption = (
+        f"{result.exposure.caption}. Selection {result.selection.text}. Off: mean of {result.n_off_regions} regions "
+        "turned about the camera centre; bars: Poisson errors; significance after Li & Ma (1983), eq. 17."
+    )
+    figure, axes = new_figure(caption, simulated=result.simulated)
+    centre = 0.5 * (result.edges_deg2[1:] + result.edges_deg2[:-1])
+    background = result.alpha * result.off
+    axes.stairs(background, result.edges_deg2, fill=True, color=OFF_COLOUR, alpha=0.45, label="off")
+    axes.errorbar(
+        centre, background, yerr=result.alpha * np.sqrt(result.off), fmt="none", ecolor=OFF_COLOUR, elinewidth=1
+    )
+    axes.errorbar(
+        centre, result.on, yerr=np.sqrt(result.on), xerr=0.5 * np.diff(result.edges_deg2), fmt="o", ms=3.5,
+        color=ON_COLOUR, elinewidth=1, label="on",
+    )  # fmt: skip
+    cut = result.selection.theta2_max_deg2
+    axes.axvline(cut, color=FIT_COLOUR, ls="--", lw=1.2, label=f"θ² < {cut:g} deg²")
+    axes.set_xlabel("θ² (deg²)")
+    axes.set_ylabel(f"Events per {np.diff(result.edges_deg2)[0]:.2g} deg²")
+    axes.set_xlim(0, result.edges_deg2[-1])
+    axes.set_ylim(0, 1.25 * max(1.0, float((result.on + np.sqrt(result.on)).max())))
+    axes.set_title(f"{result.exposure.source}: θ², {result.selection.name}")
+    words = (
+        f"time = {result.live_time_s / 60:.1f} min\n"
+        f"N$_{{on}}$ = {result.n_on}, N$_{{off}}$ = {result.n_off} × {result.alpha:.3g}\n"
+        f"excess = {result.excess:.1f} ± {result.excess_error:.1f}\n"
+        f"significance = {result.significance:.1f} σ"
+    )
+    axes.text(0.97, 0.95, words, transform=axes.transAxes, ha="right", va="top", fontsize=10, bbox=box())
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(handles[::-1], labels[::-1], loc="center right", frameon=False, fontsize=9)
+    return figure

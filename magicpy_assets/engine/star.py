@@ -26,7 +26,7 @@ from magicpy_assets.formats.star import write_star
 from magicpy_assets.science.bad_pixels import hot_pixels, interpolate_bad
 from magicpy_assets.science.cleaning import CleaningCuts
 from magicpy_assets.science.hillas import PARAMETERS, parametrise, source_parameters
-from magicpy_assets.science.noise import EmptyEvents, add_noise, empty_events
+from magicpy_assets.science.noise import AddedNoise, EmptyEvents, empty_events
 from magicpy_assets.store.records import pending
 
 Columns = dict[str, NDArray[Any]]
@@ -222,6 +222,16 @@ def _with_noise(path: Path, pedestal: Pedestal | None, wanted: tuple[float, floa
     return Pedestal(pedestal.mean_phe, pedestal.rms_phe, bias, spread)
 
 
+def _added_noise(job: Job) -> AddedNoise | None:
+    """Return the noise that is to be added to a file, or None."""
+    info, pedestal = job.info, job.pedestal
+    if pedestal is None or not (pedestal.added_mean_phe or pedestal.added_rms_phe):
+        return None
+    now = pedestal.mean_phe, pedestal.rms_phe
+    seed = (info.run, info.subrun, info.telescope)
+    return AddedNoise(pedestal.added_mean_phe, pedestal.added_rms_phe, now, seed)
+
+
 class _Pieces:
     """The event table of a file in pieces; counts the showers that it reads.
 
@@ -232,7 +242,7 @@ class _Pieces:
         self.job, self.chunks, self.read = job, chunks, 0
         self.track = Track(job.info, job.drive) if job.drive is not None else None
         self.empty: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
-        self.rng = np.random.default_rng([job.info.run, job.info.subrun, job.info.telescope])
+        self.noise = _added_noise(job)
 
     def __iter__(self) -> Iterator[Columns]:
         for chunk in self.chunks:
@@ -242,10 +252,9 @@ class _Pieces:
             if len(columns["size_phe"]):
                 yield columns
 
-    def _add_noise(self, chunk: EventChunk, pedestal: Pedestal) -> None:
+    def _add_noise(self, chunk: EventChunk, noise: AddedNoise) -> None:
         """Add noise to all pixels, and keep the first pedestal events to tell what has become of them."""
-        now = pedestal.mean_phe, pedestal.rms_phe
-        add_noise(chunk.charge_phe, pedestal.added_mean_phe, pedestal.added_rms_phe, self.rng, pedestal_phe=now)
+        noise.add(chunk.charge_phe, chunk.time_slices)
         empty = np.flatnonzero(chunk.event["trigger"] == PEDESTAL)[: MAX_EMPTY - sum(len(q) for q, _ in self.empty)]
         if len(empty):
             self.empty.append((chunk.charge_phe[empty], chunk.time_slices[empty]))
@@ -260,8 +269,8 @@ class _Pieces:
     def _columns(self, chunk: EventChunk, showers: NDArray[np.bool_]) -> Columns:
         """Return the columns of the showers of one chunk that have an image."""
         job, charge, time = self.job, chunk.charge_phe, chunk.time_slices
-        if job.pedestal is not None and (job.pedestal.added_mean_phe or job.pedestal.added_rms_phe):
-            self._add_noise(chunk, job.pedestal)
+        if self.noise is not None:
+            self._add_noise(chunk, self.noise)
         interpolate_bad(charge, time, np.flatnonzero(job.bad), job.bad)
         parameters, valid = parametrise(charge, time, job.settings.cuts)
         kept = valid & showers

@@ -98,7 +98,7 @@ class Star(_ByName):
     """
 
     name = "star"
-    results_version = 2
+    results_version = 3
     takes, makes = datalevels.Calibrated, datalevels.Star
 
     def add_noise(self, mean_phe: float, rms_phe: float) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,32 +12,59 @@ from magicpy_assets.science.cleaning import CleaningCuts, clean
 
 Floats = NDArray[np.float32]
 
-DARK_PEDESTAL_PHE = 2.0, 1.0
-TRANSITION_SIGMA = 5.5
-"""A pixel this many RMS above the pedestal counts as bright: its light, not the largest noise, sets the charge."""
-WIDTH_SIGMA = 0.4
+EMPTY_SIGMA = 2.0
+"""A pixel less than this many RMS above the pedestal counts as empty."""
+_GRID_POINTS, _REACH_SIGMA = 4096, 8.0
 
 
-def add_noise(
-    charge_phe: Floats,
-    bias_phe: float,
-    rms_phe: float,
-    rng: np.random.Generator,
-    *,
-    pedestal_phe: tuple[float, float] = DARK_PEDESTAL_PHE,
-) -> None:
-    """Add noise to charges (n, 1039), in place.
+class AddedNoise:
+    """Noise for the events of one file, in their order: the same for the same seed, in pieces of any size.
 
-    A pixel without light holds the largest noise in a sliding window, so more noise shifts and widens it; a pixel with
-    much light only becomes wider. The bias therefore fades out, but well above the pedestal that the charges have now
-    (`pedestal_phe`, mean and RMS): were it to touch the tail of the pedestal, too few empty pixels would pass the
-    cleaning.
+    Charges are the largest sum in a sliding window. Of a pixel without light that is the largest noise, so more noise
+    shifts and widens it (by `bias_phe` and `rms_phe`); of a pixel with light it is its light, as long as no noise in
+    the window is larger. So every charge becomes wider, and is then compared with a further peak of noise: the larger
+    of the two stays. Where the noise wins, the time is that of another pixel of the event, if it is empty.
+
+    The peaks are drawn so that empty pixels, which after the widening are distributed normally around the old mean,
+    are so around the new one: the distribution of the larger of two independent numbers is the product of theirs.
+
+    Parameters
+    ----------
+    bias_phe, rms_phe
+        What is added to mean and (in quadrature) RMS of the pedestal.
+    pedestal_phe
+        Mean and RMS that it has now.
+    seed
+        Any whole numbers.
     """
-    mean, rms = pedestal_phe
-    # The logistic function, written so that a bright pixel does not overflow.
-    fading = 0.5 - 0.5 * np.tanh((charge_phe - (mean + TRANSITION_SIGMA * rms)) / (2 * WIDTH_SIGMA * rms))
-    charge_phe += np.float32(bias_phe) * fading
-    charge_phe += np.float32(rms_phe) * rng.standard_normal(charge_phe.shape, dtype=np.float32)
+
+    def __init__(self, bias_phe: float, rms_phe: float, pedestal_phe: tuple[float, float], seed: Sequence[int]) -> None:
+        self.bias_phe, self.rms_phe, self.pedestal_phe = bias_phe, rms_phe, pedestal_phe
+        self._widening, self._peaks, self._times = np.random.default_rng(list(seed)).spawn(3)
+        self._share, self._peak_phe = self._distribution()
+        self._empty_below_phe = pedestal_phe[0] + bias_phe + EMPTY_SIGMA * np.hypot(pedestal_phe[1], rms_phe)
+
+    def add(self, charge_phe: Floats, time_slices: Floats) -> None:
+        """Add noise to charges and arrival times (n, 1039), in place."""
+        charge_phe += np.float32(self.rms_phe) * self._widening.standard_normal(charge_phe.shape, dtype=np.float32)
+        if self.bias_phe <= 0.0:
+            return
+        peak = np.interp(self._peaks.random(charge_phe.shape), self._share, self._peak_phe).astype(np.float32)
+        won = peak > charge_phe
+        charge_phe[won] = peak[won]
+        event, pixel = np.nonzero(won)
+        other = self._times.integers(0, charge_phe.shape[1], len(event))
+        noise = charge_phe[event, other] < self._empty_below_phe
+        time_slices[event[noise], pixel[noise]] = time_slices[event[noise], other[noise]]
+
+    def _distribution(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the distribution function of the peaks on a grid of charges."""
+        from scipy.stats import norm
+
+        mean, rms = self.pedestal_phe[0], float(np.hypot(self.pedestal_phe[1], self.rms_phe))
+        reach = _REACH_SIGMA * rms
+        grid = np.linspace(mean - reach, mean + self.bias_phe + reach, _GRID_POINTS)
+        return np.exp(norm.logcdf(grid, mean + self.bias_phe, rms) - norm.logcdf(grid, mean, rms)), grid
 
 
 @dataclass(frozen=True)

@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicpy_assets.analysis.selected import SelectedRuns
 from magicpy_assets.core import datalevels, sources
 from magicpy_assets.core.cell import Cell
+from magicpy_assets.core.datalevels import DataLevel
 from magicpy_assets.core.errors import MissingInputError, UnknownNameError
+from magicpy_assets.core.runs import DataFile, parse_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from magicpy_assets.science.counts import Theta2Result
     from magicpy_assets.science.light_curve import LightCurveResult
+    from magicpy_assets.science.selections import Selection as Cuts
     from magicpy_assets.science.skymap import SkymapResult
     from magicpy_assets.science.spectrum import SpectrumResult
+    from magicpy_assets.science.theta2 import Theta2ByCell, Theta2Result
 
 
 class Products(SelectedRuns):
     """Results from the DL3 files of the selected runs; see `analysis.source.Source`."""
+
+    def files(self, level: DataLevel, cells: Iterable[Cell] | None = None) -> dict[Cell, list[Path]]:
+        """Return the files of the selected runs that are there at a level, by cell; cells without any are left out."""
+        wanted = set(map(int, self._in_period()["run"]))
+        found = {}
+        for cell in cells if cells is not None else self.cells:
+            folder = self.session.layout.data(self.name, level, cell, "any").parent
+            names = sorted(folder.glob(f"*_{level.letter}_*")) if folder.is_dir() else []
+            kept = [path for path in names if _run_of(path) in wanted]
+            if kept:
+                found[cell] = kept
+        return found
 
     def observations(self, cells: Iterable[Cell] | None = None, *, allow_mixed: bool = False) -> Any:
         """Return the DL3 files of some cells (by default all) as gammapy Observations.
@@ -35,33 +50,118 @@ class Products(SelectedRuns):
         """
         from magicpy_assets.formats.dl3 import open_observations
 
-        folders = [
-            self.session.layout.data(self.name, datalevels.DL3, cell, "any").parent
-            for cell in (cells if cells is not None else self.cells)
-        ]
-        found = [path for folder in folders if folder.is_dir() for path in sorted(folder.glob("*_DL3_*.fits"))]
+        found = [path for paths in self.files(datalevels.DL3, cells).values() for path in paths]
         if not found:
             raise MissingInputError(f"there are no DL3 files of {self.name}", hint="make them with .dl3()")
         return open_observations(found, allow_mixed=allow_mixed)
 
-    def theta2(self, cells: Iterable[Cell] | None = None, selection: str | None = None) -> Theta2Result:
-        """Count events around the source and around three off positions; `selection` may be LE, FR or HE."""
-        from magicpy_assets.science import counts, selections
+    def theta2(
+        self,
+        cells: Iterable[Cell] | None = None,
+        selection: str | Cuts | None = None,
+        *,
+        cuts: Mapping[str, float] | None = None,
+        n_off: int = 3,
+    ) -> Theta2Result:
+        """Count events around the source and around off positions.
 
-        chosen = selections.selection(selection) if selection else None
-        return counts.theta2(self.observations(cells), self._position(), selection=chosen)
+        Parameters
+        ----------
+        cells
+            Some cells, by default all.
+        selection
+            LE, FR, HE, or a selection of one's own. By default events of DL3 files above 300 GeV, which carry the
+            gamma/hadron cut of their cell. Selections with cuts on hadronness or size are made on melibea files.
+        cuts
+            Changes to it: `theta2_max_deg2`, `hadronness_max`, `size_min_phe`, `energy_min_gev`, `energy_max_gev`.
+        n_off
+            Number of off regions, at most as many as fit beside the source.
 
-    def spectrum(self, cells: Iterable[Cell] | None = None, model: str = "log_parabola") -> SpectrumResult:
-        """Fit the spectrum over some cells, by default all together."""
-        from magicpy_assets.science import spectrum
+        Raises
+        ------
+        MissingInputError
+            If there are no files to count from.
+        OutOfRangeError
+            If the regions overlap.
+        """
+        from magicpy_assets.science import counts
 
-        return spectrum.fit(self.observations(cells), self._position(), model=model)
+        chosen = _cuts(selection, cuts)
+        if chosen is None or not chosen.needs_images:
+            return counts.theta2(self.observations(cells), self._position(), selection=chosen, n_off=n_off)
+        return self._of_melibea(self.files(datalevels.Melibea, cells), chosen, n_off)
 
-    def light_curve(self, cells: Iterable[Cell] | None = None, by: str = "run") -> LightCurveResult:
-        """Return the flux by run or by night."""
+    def theta2_by_cell(
+        self, selection: str | Cuts | None = None, *, cuts: Mapping[str, float] | None = None, n_off: int = 3
+    ) -> Theta2ByCell:
+        """Count each cell for itself, and all together; see `theta2`."""
+        from magicpy_assets.science.theta2 import Theta2ByCell
+
+        chosen = _cuts(selection, cuts)
+        level = datalevels.Melibea if chosen is not None and chosen.needs_images else datalevels.DL3
+        there = list(self.files(level))
+        parts = {cell.text: self.theta2([cell], chosen, n_off=n_off) for cell in there}
+        return Theta2ByCell(parts, self.theta2(there, chosen, n_off=n_off))
+
+    def _of_melibea(self, files: Mapping[Cell, list[Path]], chosen: Cuts, n_off: int) -> Theta2Result:
+        from magicpy_assets.formats import melibea, star
+        from magicpy_assets.science import counts
+
+        paths = [path for its in files.values() for path in its]
+        if not paths:
+            raise MissingInputError(f"there are no melibea files of {self.name}", hint="make them with .apply_rfs()")
+        events = {run: melibea.read_events(path) for path in paths if (run := _run_of(path)) is not None}
+        simulated = any(star.read_header(path).simulated for path in paths)
+        return counts.theta2_of_melibea(
+            events, self._position(), chosen, source=self.name, simulated=simulated, n_off=n_off
+        )
+
+    def spectrum(
+        self,
+        cells: Iterable[Cell] | None = None,
+        model: str = "log_parabola",
+        *,
+        energy_range_tev: tuple[float | None, float | None] = (None, None),
+        n_off: int = 3,
+        redshift: float | None = None,
+        ebl: str = "dominguez",
+        energy_scale: float = 0.0,
+    ) -> SpectrumResult:
+        """Fit the spectrum over some cells, by default all: one joint fit, in which each cell keeps its responses.
+
+        The parameters are those of `science.spectrum_fit.fit`; contributions of the cells are in the result.
+        """
+        from magicpy_assets.science.spectrum_fit import fit
+
+        there = self.files(datalevels.DL3, cells)
+        groups = {run: cell.text for cell, paths in there.items() for path in paths if (run := _run_of(path))}
+        return fit(
+            self.observations(cells),
+            self._position(),
+            model=model,
+            energy_range_tev=energy_range_tev,
+            n_off=n_off,
+            groups=groups if len(there) > 1 else None,
+            redshift=redshift,
+            ebl=ebl,
+            energy_scale=energy_scale,
+        )
+
+    def light_curve(
+        self,
+        cells: Iterable[Cell] | None = None,
+        by: str | Sequence[float] = "run",
+        *,
+        energy_min_tev: float = 0.3,
+        model: Any = None,
+        n_off: int = 3,
+    ) -> LightCurveResult:
+        """Return the flux by run, night, Bayesian block ("blocks"), minutes ("10 min") or bins (edges in MJD)."""
         from magicpy_assets.science import light_curve
 
-        return light_curve.light_curve(self.observations(cells), self._position(), by=by)
+        return light_curve.light_curve(
+            self.observations(cells), self._position(), by=by, energy_min_tev=energy_min_tev, model=model, n_off=n_off
+        )
 
     def skymap(self, cells: Iterable[Cell] | None = None, energy_min_tev: float = 0.3) -> SkymapResult:
         """Return significance and excess on the sky around the source, with the background of a ring."""
@@ -83,3 +183,16 @@ class Products(SelectedRuns):
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=130)
         return path
+
+
+def _run_of(path: Path) -> int | None:
+    name = parse_name(path)
+    return name.run if isinstance(name, DataFile) else None
+
+
+def _cuts(selection: str | Cuts | None, cuts: Mapping[str, float] | None) -> Cuts | None:
+    """Return the selection that is meant, with changes."""
+    from magicpy_assets.science import counts, selections
+
+    chosen = selections.selection(selection) if isinstance(selection, str) else selection
+    return (chosen or counts.ABOVE_300_GEV).with_cuts(**cuts) if cuts else chosen

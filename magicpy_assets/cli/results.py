@@ -15,17 +15,31 @@ def spectrum(
     dl3_folder: Annotated[Path | None, typer.Option("--dl3", help="folder of DL3 files of any origin")] = None,
     source: Annotated[str | None, typer.Option("--source", help="source in the DL3 files")] = None,
     period: PeriodName = None,
-    model: Annotated[str, typer.Option(help="log_parabola or power_law")] = "log_parabola",
+    model: Annotated[
+        str, typer.Option(help="log_parabola, power_law, power_law_cutoff, broken_power_law or auto")
+    ] = "log_parabola",
+    redshift: Annotated[float | None, typer.Option(help="take absorption on the way into account")] = None,
+    ebl: Annotated[str, typer.Option(help="model of the extragalactic background light")] = "dominguez",
+    energy_scale: Annotated[float, typer.Option(help="systematic errors for this share, like 0.15")] = 0.0,
+    emin_gev: Annotated[float | None, typer.Option("--emin", help="lowest estimated energy, GeV")] = None,
+    emax_gev: Annotated[float | None, typer.Option("--emax", help="highest estimated energy, GeV")] = None,
     out: Annotated[Path | None, typer.Option(help="folder for tables and plot; with --dl3 this one")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit a spectrum, from the store or from any DL3 files."""
+    how: dict[str, Any] = {
+        "model": model,
+        "redshift": redshift,
+        "ebl": ebl,
+        "energy_scale": energy_scale,
+        "energy_range_tev": tuple(None if gev is None else gev / 1e3 for gev in (emin_gev, emax_gev)),
+    }
     if dl3_folder is not None:
-        result = _spectrum_of_folder(dl3_folder, source or name, model)
+        result = _spectrum_of_folder(dl3_folder, source or name, **how)
         folder = out or Path()
     elif name is not None:
         with open_source(name, period, quiet=as_json) as chosen:
-            result = chosen.spectrum(model=model)
+            result = chosen.spectrum(**how)
             folder = out or chosen.session.layout.root / chosen.name / "plots"
     else:
         raise typer.BadParameter("give a source, or --dl3 with a folder")
@@ -39,16 +53,21 @@ def spectrum(
     echo(result.exposure.caption)
     echo(f"{result.n_on} on, {result.n_off} off, excess {result.excess:.1f}, {result.significance:.1f} sigma (Li & Ma)")
     for row in result.parameters:
-        echo(f"  {row['name']} = {row['value']:.4g} +- {row['error']:.2g} {row['unit']}".rstrip())
+        systematic = f" +- {row['systematic']:.2g} (syst.)" if row["systematic"] == row["systematic"] else ""
+        echo(f"  {row['name']} = {row['value']:.4g} +- {row['error']:.2g}{systematic} {row['unit']}".rstrip())
+    if result.remark:
+        echo(result.remark)
+    if result.contributions is not None:
+        echo(result.contributions.to_pandas().round(2).to_string(index=False))
     for path in files:
         echo(f"written: {path}")
 
 
-def _spectrum_of_folder(folder: Path, name: str | None, model: str) -> Any:
+def _spectrum_of_folder(folder: Path, name: str | None, **how: Any) -> Any:
     from magicpy_assets.core import sources
     from magicpy_assets.formats.dl3 import open_observations
-    from magicpy_assets.science import spectrum as fitting
+    from magicpy_assets.science.spectrum_fit import fit
 
     observations = open_observations(folder, name)
     known = sources.by_name(name or str(observations[0].events.table.meta.get("OBJECT", "")))
-    return fitting.fit(observations, (known.ra_deg, known.dec_deg), model=model)
+    return fit(observations, (known.ra_deg, known.dec_deg), **how)

@@ -1,9 +1,11 @@
 """spectra: DL3 files of a source -> spectrum, flux points, light curve, θ² and sky map, as JSON, ECSV and FITS.
 
-Run-card keys: `spectra.model` (log_parabola; or power_law), `spectra.emin`, `spectra.emax` (TeV of estimated energy;
-by default where the effective area can be trusted), `spectra.EminLC` (300 GeV), `spectra.LCbinning` (run; or night),
-`spectra.numSimultaneousBgPositions` (3), `spectra.EminMap` (300 GeV), `spectra.allowMixed` (no): go on though forests
-or cuts differ within a folder.
+Run-card keys: `spectra.model` (log_parabola; or power_law, power_law_cutoff, broken_power_law, auto),
+`spectra.redshift` (none), `spectra.ebl` (dominguez), `spectra.energyScale` (0: no systematic errors; 0.15 for 15 %),
+`spectra.emin`, `spectra.emax` (TeV of estimated energy; by default where the effective area can be trusted),
+`spectra.EminLC` (300 GeV), `spectra.LCbinning` (run; night or blocks), `spectra.numSimultaneousBgPositions` (3),
+`spectra.EminMap` (300 GeV), `spectra.allowMixed` (no): go on though forests or cuts differ within a folder. Files from
+several folders are of several cells: they are fitted together, each cell with its own responses.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 
 from magicpy_assets.core import sources
 from magicpy_assets.core.errors import InputError, UnknownNameError
+from magicpy_assets.core.runs import DataFile, parse_name
 from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run
 from magicpy_assets.formats.dl3 import open_observations
 from magicpy_assets.formats.runcard import Runcard
@@ -27,10 +30,14 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _spectra(given: Any, card: Runcard, log: Log) -> str:
-    from magicpy_assets.science import counts, light_curve, spectrum
+    from magicpy_assets.science import counts, light_curve, spectrum_fit, time_bins
+    from magicpy_assets.science.spectral_models import EBL_MODELS, MAX_REDSHIFT
 
-    model = card.choice("spectra.model", spectrum.MODELS, spectrum.MODELS[0])
-    binning = card.choice("spectra.LCbinning", light_curve.BINNINGS, "run")
+    model = card.choice("spectra.model", spectrum_fit.MODELS, spectrum_fit.MODELS[0])
+    redshift = card.number("spectra.redshift", 0.0, 0.0, MAX_REDSHIFT) or None
+    ebl = card.choice("spectra.ebl", tuple(EBL_MODELS), "dominguez")
+    energy_scale = card.number("spectra.energyScale", 0.0, 0.0, 0.49)
+    binning = card.choice("spectra.LCbinning", time_bins.BINNINGS, "run")
     n_off = int(card.number("spectra.numSimultaneousBgPositions", 3, 1, 7))
     energy_range = _limit_tev(card, "spectra.emin"), _limit_tev(card, "spectra.emax")
     lowest_tev = card.number("spectra.EminLC", 300.0, 10.0, 1e5) / 1e3
@@ -38,10 +45,14 @@ def _spectra(given: Any, card: Runcard, log: Log) -> str:
     mixed = card.flag("spectra.allowMixed", False)
     output_path(given.out, "spectrum.json", given.force)
 
-    observations = open_observations(files_of(given.ind, "--ind"), given.source, allow_mixed=mixed)
+    files = files_of(given.ind, "--ind")
+    observations = open_observations(files, given.source, allow_mixed=mixed)
     position = _position(observations, given.source)
     log(f"{len(observations)} runs, source at {position[0]:.4f}, {position[1]:.4f} deg")
-    fitted = spectrum.fit(observations, position, model=model, energy_range_tev=energy_range, n_off=n_off)
+    fitted = spectrum_fit.fit(
+        observations, position, model=model, energy_range_tev=energy_range, n_off=n_off, groups=_cells_of(files),
+        redshift=redshift, ebl=ebl, energy_scale=energy_scale,
+    )  # fmt: skip
     log(f"{fitted.exposure.caption}")
     log(f"{fitted.n_on} on, {fitted.n_off} off, excess {fitted.excess:.1f}, {fitted.significance:.1f} sigma (Li & Ma)")
     for row in fitted.parameters:
@@ -75,6 +86,22 @@ def _skymap(
     peak, x, y = result.peak
     log(f"sky map: highest {peak:.1f} sigma at ({x:+.2f}, {y:+.2f}) deg; rms beside it {result.residual_rms:.2f}")
     return [*result.save(folder), write_skymap(result, folder / "skymap.fits")]
+
+
+def _cells_of(files: Sequence[Path]) -> dict[int, str] | None:
+    """Return the folder of each run, which in a store is its cell; None if all lie in one."""
+    folders = {run: path.parent for path in files if (run := _run_of(path)) is not None}
+    if len(set(folders.values())) < 2:
+        return None
+    return {run: f"{folder.parent.name}/{folder.name}" for run, folder in folders.items()}
+
+
+def _run_of(path: Path) -> int | None:
+    try:
+        name = parse_name(path)
+    except InputError:
+        return None
+    return name.run if isinstance(name, DataFile) else None
 
 
 def _shape(fitted: Any) -> Any:

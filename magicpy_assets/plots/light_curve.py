@@ -15,15 +15,12 @@ if TYPE_CHECKING:
 
     from magicpy_assets.science.light_curve import LightCurveResult
 
+WORDS = {"run": "run by run", "night": "night by night", "blocks": "Bayesian blocks", "bins": "in bins of time"}
+
 
 def light_curve_figure(result: LightCurveResult) -> Figure:
     """Integral flux with time, upper limits, the mean and, for the Crab, its known flux."""
-    kept = "run" if result.binning == "run" else "night"
-    caption = (
-        f"{result.exposure.caption}. One point per {kept}, assumed spectrum: {result.spectrum_words}. Bars: 1 σ; "
-        f"points below 2 σ are upper limits (95 %). Constant flux: χ² = {result.chi2_constant:.1f} for "
-        f"{result.degrees_of_freedom} degrees of freedom, p = {result.p_constant:.2g}."
-    )
+    caption = f"{result.caption} Bars: 1 σ."
     figure, axes = new_figure(caption, simulated=result.simulated)
     table = result.table
     start, stop, flux, error, limit = (
@@ -32,10 +29,16 @@ def light_curve_figure(result: LightCurveResult) -> Figure:
     is_limit = np.asarray(table["is_ul"], dtype=bool)
     origin = np.floor(start.min())
     time, width = 0.5 * (start + stop) - origin, 0.5 * (stop - start)
-    axes.errorbar(
-        time[~is_limit], flux[~is_limit], yerr=error[~is_limit], xerr=width[~is_limit], fmt="o", ms=4.5,
-        color=ON_COLOUR, elinewidth=1.2, label=result.exposure.source,
-    )  # fmt: skip
+    extrapolated = (
+        np.asarray(table["extrapolated"], dtype=bool) if "extrapolated" in table.colnames else is_limit & False
+    )
+    for open_ones, fill in ((False, ON_COLOUR), (True, "white")):
+        these = ~is_limit & (extrapolated == open_ones)
+        if these.any():
+            axes.errorbar(
+                time[these], flux[these], yerr=error[these], xerr=width[these], fmt="o", ms=4.5, color=ON_COLOUR,
+                mfc=fill, elinewidth=1.2, label=f"{result.exposure.source}{', extrapolated' if open_ones else ''}",
+            )  # fmt: skip
     if is_limit.any():
         axes.errorbar(
             time[is_limit], limit[is_limit], yerr=0.12 * limit.max(), xerr=width[is_limit], uplims=True, fmt="none",
@@ -53,6 +56,6 @@ def light_curve_figure(result: LightCurveResult) -> Figure:
     axes.ticklabel_format(axis="y", style="sci", scilimits=(0, 0), useMathText=True)
     axes.set_xlabel(f"MJD - {origin:.0f} (d, UTC)")
     axes.set_ylabel(f"Flux above {1e3 * result.energy_min_tev:.0f} GeV ({FLUX_WORDS})")
-    axes.set_title(f"{result.exposure.source}: light curve, {'run by run' if kept == 'run' else 'night by night'}")
+    axes.set_title(f"{result.exposure.source}: light curve, {WORDS[result.binning]}")
     axes.legend(loc="upper right", frameon=False, fontsize=9)
     return figure

@@ -6,22 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from magicpy_assets.core.errors import InputError
 from magicpy_assets.plots.canvas import new_figure
 from magicpy_assets.plots.style import FIT_COLOUR, OFF_COLOUR, ON_COLOUR, box
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from magicpy_assets.science.counts import Theta2Result
+    from magicpy_assets.science.theta2 import Theta2Result
 
 
 def theta2_figure(result: Theta2Result) -> Figure:
     """θ² of the source and of its off regions, with the cut, the counts and the significance."""
-    caption = (
-        f"{result.exposure.caption}. Selection {result.selection.text}. Off: mean of {result.n_off_regions} regions "
-        "turned about the camera centre; bars: Poisson errors; significance after Li & Ma (1983), eq. 17."
-    )
-    figure, axes = new_figure(caption, simulated=result.simulated)
+    figure, axes = new_figure(f"{result.caption} Bars: Poisson errors.", simulated=result.simulated)
     centre = 0.5 * (result.edges_deg2[1:] + result.edges_deg2[:-1])
     background = result.alpha * result.off
     axes.stairs(background, result.edges_deg2, fill=True, color=OFF_COLOUR, alpha=0.45, label="off")
@@ -48,4 +45,24 @@ def theta2_figure(result: Theta2Result) -> Figure:
     axes.text(0.97, 0.95, words, transform=axes.transAxes, ha="right", va="top", fontsize=10, bbox=box())
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles[::-1], labels[::-1], loc="center right", frameon=False, fontsize=9)
+    return figure
+
+
+def growth_figure(result: Theta2Result) -> Figure:
+    """Significance and excess with live time; a steady source follows the square root of time."""
+    table = result.growth
+    if table is None:
+        raise InputError("this θ² result does not say how the signal grew", hint="count it again from the runs")
+    caption = f"{result.caption} Dashed: a steady source with the final significance."
+    figure, axes = new_figure(caption, simulated=result.simulated)
+    hours, significance = (np.asarray(table[name], dtype=np.float64) for name in ("time", "significance"))
+    axes.step(hours, significance, where="post", color=ON_COLOUR, label="significance")
+    axes.plot(hours, significance, "o", ms=3.5, color=ON_COLOUR)
+    steady = np.linspace(0, hours[-1], 100)
+    axes.plot(steady, significance[-1] * np.sqrt(steady / hours[-1]), ls="--", color=FIT_COLOUR, label="∝ √time")
+    axes.set_xlim(0, 1.02 * hours[-1])
+    axes.set_xlabel("Live time (h)")
+    axes.set_ylabel("Significance so far (σ)")
+    axes.set_title(f"{result.exposure.source}: growth of the signal, {result.selection.name}")
+    axes.legend(loc="upper left", frameon=False, fontsize=9)
     return figure

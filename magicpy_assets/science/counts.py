@@ -7,24 +7,26 @@ centre of the camera. What is counted is said by a selection, see :mod:`magicpy_
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from magicpy_assets.core.errors import InputError, OutOfRangeError
 from magicpy_assets.science.exposure import Exposure, of_observations
-from magicpy_assets.science.exposure import from_dict as exposure_from
 from magicpy_assets.science.live_time import SECONDS_PER_DAY, measure
-from magicpy_assets.science.results import Result, plain
 from magicpy_assets.science.selections import Selection
+from magicpy_assets.science.theta2 import Theta2Result, grown, li_ma
 
 if TYPE_CHECKING:
     import pandas as pd
-    from astropy.table import Table
 
 Floats = NDArray[np.float64]
+
+
+ABOVE_300_GEV = Selection("E > 300 GeV", "above 300 GeV", theta2_max_deg2=0.02, energy_min_gev=300.0)
+"""What is counted from DL3 files if nothing else is said; their gamma/hadron cut has been made."""
 
 
 @dataclass(frozen=True)
@@ -72,102 +74,6 @@ def tangent_plane(
     return np.degrees(x), np.degrees(y)
 
 
-@dataclass(frozen=True)
-class Theta2Result(Result):
-    """θ² histograms and the counts inside the cut. ``off`` is the sum over the off regions, not yet times alpha."""
-
-    name: ClassVar[str] = "theta2"
-    exposure: Exposure
-    selection: Selection
-    n_on: int
-    n_off: int
-    alpha: float
-    excess: float
-    excess_error: float
-    significance: float
-    edges_deg2: Floats
-    on: NDArray[np.int64]
-    off: NDArray[np.int64]
-
-    @property
-    def n_off_regions(self) -> int:
-        """How many off regions were used at the same time."""
-        return round(1 / self.alpha)
-
-    @property
-    def excess_per_minute(self) -> float:
-        """Excess per minute of live time."""
-        return self.excess / (self.live_time_s / 60) if self.live_time_s > 0 else float("nan")
-
-    def tables(self) -> dict[str, Table]:
-        """Return the histogram: θ² edges (deg²), on counts, off counts (summed), expected background."""
-        from astropy.table import Table
-
-        table = Table(
-            {
-                "theta2_min": self.edges_deg2[:-1],
-                "theta2_max": self.edges_deg2[1:],
-                "on": self.on,
-                "off": self.off,
-                "background": self.off * self.alpha,
-            },
-            units={"theta2_min": "deg2", "theta2_max": "deg2"},
-            meta={"caption": self.exposure.caption, "selection": self.selection.text, "simulated": self.simulated},
-        )
-        return {"theta2": table}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Counts as value, error and unit."""
-        numbers = {
-            "n_on": {"value": self.n_on, "error": np.sqrt(self.n_on), "unit": ""},
-            "n_off": {"value": self.n_off, "error": np.sqrt(self.n_off), "unit": ""},
-            "alpha": {"value": self.alpha, "error": None, "unit": ""},
-            "excess": {"value": self.excess, "error": self.excess_error, "unit": ""},
-            "significance": {"value": self.significance, "error": None, "unit": "sigma"},
-            "excess_per_minute": {"value": self.excess_per_minute, "error": None, "unit": "1/min"},
-        }
-        document = {
-            "numbers": numbers,
-            "selection": {"text": self.selection.text, **asdict(self.selection)},
-            "off_regions": self.n_off_regions,
-            "histogram": {"unit": "deg2", "edges": self.edges_deg2, "on": self.on, "off": self.off},
-            "exposure": self.exposure.to_dict(),
-        }
-        return dict(plain(document))
-
-    @classmethod
-    def from_dict(cls, document: dict[str, Any]) -> Theta2Result:
-        """Return the result from what :meth:`to_dict` gave."""
-        numbers = {name: entry["value"] for name, entry in document["numbers"].items()}
-        cuts = {name: value for name, value in document["selection"].items() if name != "text" and value is not None}
-        histogram = document["histogram"]
-        return cls(
-            exposure=exposure_from(document["exposure"]),
-            selection=Selection(**cuts),
-            n_on=numbers["n_on"],
-            n_off=numbers["n_off"],
-            alpha=numbers["alpha"],
-            excess=numbers["excess"],
-            excess_error=document["numbers"]["excess"]["error"],
-            significance=numbers["significance"],
-            edges_deg2=np.array(histogram["edges"], dtype=np.float64),
-            on=np.array(histogram["on"], dtype=np.int64),
-            off=np.array(histogram["off"], dtype=np.int64),
-        )
-
-
-def li_ma(n_on: int, n_off: int, alpha: float) -> float:
-    """Significance of an excess in standard deviations, with the sign of the excess (Li & Ma 1983, eq. 17).
-
-    `alpha` is the on/off ratio of exposure. No counts at all give 0.
-    """
-    from gammapy.stats import WStatCountsStatistic
-
-    if n_on + n_off == 0:
-        return 0.0
-    return float(WStatCountsStatistic(n_on, n_off, alpha).sqrt_ts)
-
-
 def theta2(
     observations: Sequence[Any],
     position_deg: tuple[float, float],
@@ -180,10 +86,12 @@ def theta2(
     The gamma/hadron cut of DL3 is already in the event list; of `selection` only θ², energy and, where the list has
     GAMMANESS, hadronness are applied. Default: E > 300 GeV, θ² < 0.02 deg².
     """
-    chosen = selection or Selection("E > 300 GeV", "above 300 GeV", theta2_max_deg2=0.02, energy_min_gev=300.0)
+    chosen = selection or ABOVE_300_GEV
     exposure = of_observations(observations)
-    fields = [_field_of(observation, position_deg, chosen) for observation in observations]
-    return count(fields, exposure, chosen, n_off=n_off)
+    in_time = sorted(observations, key=lambda one: float(one.gti.time_start.utc.mjd.min()))
+    fields = [_field_of(observation, position_deg, chosen) for observation in in_time]
+    live = [float(observation.observation_live_time_duration.to_value("s")) for observation in in_time]
+    return count(fields, exposure, chosen, n_off=n_off, live_times_s=live)
 
 
 def theta2_of_melibea(
@@ -219,7 +127,9 @@ def theta2_of_melibea(
         zd_range_deg=(min(zeniths), max(zeniths)) if zeniths else None,
         simulated=simulated,
     )
-    return count(fields, exposure, selection, n_off=n_off)
+    order = np.argsort([float(one.intervals_mjd.min()) for one in times])
+    in_time, live = [fields[k] for k in order], [times[k].live_time_s for k in order]
+    return count(in_time, exposure, selection, n_off=n_off, live_times_s=live)
 
 
 def _field_of(observation: Any, position_deg: tuple[float, float], chosen: Selection) -> FieldEvents:
@@ -241,11 +151,13 @@ def count(
     *,
     n_off: int = 3,
     bins: int = 40,
+    live_times_s: Sequence[float] | None = None,
 ) -> Theta2Result:
     """Histogram θ² around the source and around its off regions, and count inside the cut.
 
     The off regions are the source turned about the camera centre in equal steps. The histogram ends where neighbouring
-    regions begin to touch, (offset · sin(π / (n_off + 1)))², so that no event counts twice.
+    regions begin to touch, (offset · sin(π / (n_off + 1)))², so that no event counts twice. With the live times of the
+    fields, the result tells how the signal grew.
 
     Raises
     ------
@@ -264,9 +176,13 @@ def count(
         )
     edges = np.linspace(0, limit, bins + 1)
     turns = 360.0 * np.arange(n_off + 1) / (n_off + 1)
-    values = [np.concatenate([field.theta2_deg2(turn) for field in fields]) for turn in turns]
-    inside = [int((value < chosen.theta2_max_deg2).sum()) for value in values]
-    n_on, n_background, alpha = inside[0], sum(inside[1:]), 1 / n_off
+    each = [[field.theta2_deg2(turn) for field in fields] for turn in turns]
+    inside = np.array([[int((value < chosen.theta2_max_deg2).sum()) for value in region] for region in each])
+    values = [np.concatenate(region) for region in each]
+    n_on, n_background, alpha = int(inside[0].sum()), int(inside[1:].sum()), 1 / n_off
+    growth = None
+    if live_times_s is not None:
+        growth = grown(live_times_s, inside[0].tolist(), inside[1:].sum(axis=0).tolist(), alpha)
     histograms = [np.histogram(value[np.isfinite(value)], edges)[0].astype(np.int64) for value in values]
     return Theta2Result(
         exposure=exposure,
@@ -280,4 +196,5 @@ def count(
         edges_deg2=edges,
         on=histograms[0],
         off=np.sum(histograms[1:], axis=0),
+        growth=growth,
     )

@@ -1,32 +1,37 @@
-"""Light curves: the integral flux per run or per night, with upper limits, and a test for a constant flux.
+"""Light curves: the integral flux with time, with upper limits, and tests for a constant flux.
 
-A flux is excess over the events that an assumed spectrum predicts for it, times that spectrum's integral flux: one
-count above an energy, no fit of the shape per point.
+Points are runs, nights, Bayesian blocks of runs, or bins of the user's own. A flux is excess over the events that an
+assumed spectrum predicts for it, times that spectrum's integral flux: one count above an energy, no fit of the shape.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from magicpy_assets.core.errors import unknown
+from magicpy_assets.core.errors import InputError
 from magicpy_assets.science import on_off
 from magicpy_assets.science.exposure import Exposure, of_observations
 from magicpy_assets.science.exposure import from_dict as exposure_from
 from magicpy_assets.science.results import Result, plain, rows_of, table_of
+from magicpy_assets.science.sed_points import LIMIT_BELOW_TS, LIMIT_SIGMA
 from magicpy_assets.science.spectral_models import CEILING_TEV, power_law
-from magicpy_assets.science.spectrum import LIMIT_BELOW_TS, LIMIT_SIGMA
+from magicpy_assets.science.time_bins import RunCounts, edges_of, grouped, run_counts, within
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
 logger = logging.getLogger(__name__)
 
-BINNINGS = ("run", "night")
+Floats = NDArray[np.float64]
+
+BINS = "bins"
 FLUX_UNIT = "cm-2 s-1"
 
 
@@ -44,6 +49,43 @@ class LightCurveResult(Result):
     mean_flux_error: float
     chi2_constant: float
     degrees_of_freedom: int
+    variability: float = float("nan")
+    variability_error: float = float("nan")
+
+    @property
+    def caption(self) -> str:
+        """What the points are, for figures and files."""
+        kept = {"run": "run", "night": "night", "blocks": "Bayesian block of runs", BINS: "bin of time"}[self.binning]
+        words = (
+            f"{self.exposure.caption}. One point per {kept}, assumed spectrum: {self.spectrum_words}. Points below 2 σ"
+            f" are upper limits (95 %). Constant flux: χ² = {self.chi2_constant:.1f} for {self.degrees_of_freedom}"
+            f" degrees of freedom, p = {self.p_constant:.2g}."
+        )
+        if self.variability == self.variability:
+            words += f" Fractional variability {self.variability:.2f} ± {self.variability_error:.2f}."
+        if "extrapolated" in self.table.colnames and bool(np.any(self.table["extrapolated"])):
+            words += " Open points were counted at higher energies and extrapolated with the assumed spectrum."
+        return words
+
+    @property
+    def gammapy(self) -> Any:
+        """Return the points as gammapy FluxPoints with an axis of time."""
+        from astropy.table import Table
+        from gammapy.estimators import FluxPoints
+
+        n = len(self.table)
+        table = Table({
+            "time_min": np.asarray(self.table["start_mjd"]),
+            "time_max": np.asarray(self.table["stop_mjd"]),
+            "e_ref": np.full(n, np.sqrt(self.energy_min_tev * CEILING_TEV)),
+            "e_min": np.full(n, self.energy_min_tev),
+            "e_max": np.full(n, CEILING_TEV),
+            **{name: np.asarray(self.table[name], dtype=np.float64) for name in ("flux", "flux_err", "flux_ul")},
+            "is_ul": np.asarray(self.table["is_ul"], dtype=bool),
+        }, units={"e_ref": "TeV", "e_min": "TeV", "e_max": "TeV", "flux": FLUX_UNIT, "flux_err": FLUX_UNIT,
+                  "flux_ul": FLUX_UNIT})  # fmt: skip
+        table.meta = {"SED_TYPE": "flux", "TIMESYS": "utc", "MJDREFI": 0, "MJDREFF": 0.0, "TIMEUNIT": "d"}
+        return FluxPoints.from_table(table, format="lightcurve", sed_type="flux")
 
     @property
     def p_constant(self) -> float:
@@ -68,6 +110,7 @@ class LightCurveResult(Result):
                 "degrees_of_freedom": self.degrees_of_freedom,
                 "probability": self.p_constant,
             },
+            "fractional_variability": {"value": self.variability, "error": self.variability_error, "unit": ""},
             "points": rows_of(self.table),
             "exposure": self.exposure.to_dict(),
         }
@@ -87,14 +130,20 @@ class LightCurveResult(Result):
             mean_flux_error=document["mean_flux"]["error"],
             chi2_constant=document["constant_flux"]["chi2"],
             degrees_of_freedom=document["constant_flux"]["degrees_of_freedom"],
+            variability=_number(document.get("fractional_variability", {}).get("value")),
+            variability_error=_number(document.get("fractional_variability", {}).get("error")),
         )
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
 
 
 def light_curve(
     observations: Sequence[Any],
     position_deg: tuple[float, float],
     *,
-    by: str = "run",
+    by: str | Sequence[float] = "run",
     energy_min_tev: float = 0.3,
     model: Any = None,
     n_off: int = 3,
@@ -108,99 +157,101 @@ def light_curve(
     position_deg
         Right ascension and declination of the source.
     by
-        "run", or "night" (noon to noon UTC, named by the date of the morning).
+        "run", "night" (noon to noon UTC, named by the date of the morning), "blocks" (Bayesian blocks of runs),
+        "10 min" (bins of as many minutes, from the start of each night), or edges of bins in MJD (UTC).
     energy_min_tev
-        Lower end of the integral flux.
+        Lower end of the integral flux. Runs that can be used from higher energies on only are extrapolated, and marked.
     model
         Spectral model of gammapy whose shape is assumed; by default a power law of index 2.5.
     n_off
         Number of off regions.
+
+    Raises
+    ------
+    UnknownNameError, InputError
+        For a binning that is none, or bins without data.
     """
-    if by not in BINNINGS:
-        raise unknown("binning", by, BINNINGS)
     exposure = of_observations(observations)
-    wanted = (energy_min_tev, None)
-    datasets = on_off.reduce(observations, position_deg, energy_range_tev=wanted, n_off=n_off, edge_tev=energy_min_tev)
-    starts_tev = [on_off.used_range([dataset])[0] for dataset in datasets]
-    for dataset, start_tev in zip(datasets, starts_tev, strict=True):
-        if start_tev > 1.001 * energy_min_tev:
-            logger.warning(
-                "run %s: counted from %.3g TeV on, below it the flux is extrapolated", dataset.name, start_tev
-            )
     spectrum = model if model is not None else power_law()
-    runs = [_run_counts(dataset, spectrum) for dataset in datasets]
     model_flux = _integral_flux(spectrum, energy_min_tev)
-    table = _points(runs, by, model_flux)
+
+    def counted(some: Sequence[Any]) -> list[RunCounts]:
+        wanted = (energy_min_tev, None)
+        datasets = on_off.reduce(some, position_deg, energy_range_tev=wanted, n_off=n_off, edge_tev=energy_min_tev)
+        return [run_counts(dataset, spectrum) for dataset in datasets]
+
+    edges = edges_of(by, observations)
+    if edges is None:
+        groups = grouped(counted(observations), str(by), model_flux)
+    else:
+        parts = [within(observations, *pair) for pair in pairwise(edges)]
+        groups = {f"{low:.4f}": counted(part) for low, part in zip(edges, parts, strict=False) if part}
+        if not groups:
+            raise InputError("no data in any bin of the light curve", hint=f"the data are of {exposure.caption}")
+    runs = [run for group in groups.values() for run in group]
+    late = [run for run in runs if run.from_tev > 1.001 * energy_min_tev]
+    if late:
+        logger.warning(
+            "%d of %d runs counted from up to %.3g TeV on; below, the flux is extrapolated",
+            len(late), len(runs), max(run.from_tev for run in late),
+        )  # fmt: skip
+    table = _points(groups, model_flux, energy_min_tev)
     table.meta = _meta(exposure)
-    together = _point("all", runs, model_flux)
+    together = _point("all", runs, model_flux, energy_min_tev)
     mean, error = together["flux"], together["flux_err"]
-    chi2 = _chi2_of_constant(table, mean / model_flux)
+    variability = fractional_variability(np.asarray(table["flux"]), np.asarray(table["flux_err"]))
     return LightCurveResult(
         exposure=exposure,
         table=table,
-        binning=by,
+        binning=BINS if edges is not None else str(by),
         energy_min_tev=energy_min_tev,
         spectrum_words=" ".join(f"{p.name} {p.value:.3g}" for p in spectrum.parameters if p.name != "reference"),
         mean_flux=mean,
         mean_flux_error=error,
-        chi2_constant=chi2,
+        chi2_constant=_chi2_of_constant(table, mean / model_flux),
         degrees_of_freedom=len(table) - 1,
+        variability=variability[0],
+        variability_error=variability[1],
     )
+
+
+def fractional_variability(flux: Floats, error: Floats) -> tuple[float, float]:
+    """Fractional variability of fluxes with errors, and its error (Vaughan et al. 2003, MNRAS 345, 1271, eq. 10, B2).
+
+    Not a number where the scatter is not larger than the errors, or with fewer than three points.
+    """
+    n, mean = len(flux), float(np.mean(flux)) if len(flux) else 0.0
+    if n < 3 or mean <= 0:
+        return float("nan"), float("nan")
+    mean_square = float(np.mean(error**2))
+    more = (float(np.var(flux, ddof=1)) - mean_square) / mean**2
+    if more <= 0:
+        return float("nan"), float("nan")
+    share = float(np.sqrt(more))
+    noise = float(np.sqrt(2 / n)) * mean_square / mean**2
+    other = float(np.sqrt(mean_square / n)) * 2 * share / mean
+    return share, float(np.hypot(noise, other)) / (2 * share)
 
 
 def _meta(exposure: Exposure) -> dict[str, Any]:
     return {"caption": exposure.caption, "simulated": exposure.simulated, "upper_limits": "95 % confidence"}
 
 
-@dataclass(frozen=True)
-class _RunCounts:
-    """Counts of one run and the events that the assumed spectrum predicts."""
-
-    run: str
-    start_mjd: float
-    stop_mjd: float
-    live_time_s: float
-    n_on: int
-    n_off: int
-    alpha: float
-    predicted: float
-
-
-def _run_counts(dataset: Any, spectrum: Any) -> _RunCounts:
-    from gammapy.modeling.models import SkyModel
-
-    dataset.models = [SkyModel(spectral_model=spectrum, name="source")]
-    total = on_off.totals([dataset])
-    background = total.n_on - total.excess
-    return _RunCounts(
-        run=str(dataset.name),
-        start_mjd=float(dataset.gti.time_start.utc.mjd.min()),
-        stop_mjd=float(dataset.gti.time_stop.utc.mjd.max()),
-        live_time_s=float(dataset.exposure.meta["livetime"].to_value("s")),
-        n_on=total.n_on,
-        n_off=total.n_off,
-        alpha=background / total.n_off if total.n_off > 0 else on_off.nominal_alpha(dataset),
-        predicted=float(dataset.npred_signal().data[dataset.mask].sum()),
-    )
-
-
-def _points(runs: Sequence[_RunCounts], by: str, model_flux: float) -> Table:
-    """One row per run or night. Columns: times, runs, counts, prediction, flux with error, limit, significance."""
+def _points(groups: Mapping[str, Sequence[RunCounts]], model_flux: float, energy_min_tev: float) -> Table:
+    """One row per point. Columns: times, runs, counts, prediction, flux with error, limit, significance."""
     from astropy.table import Table
 
-    groups: dict[str, list[_RunCounts]] = {}
-    for run in runs:
-        groups.setdefault(run.run if by == "run" else str(_morning(run.start_mjd)), []).append(run)
-    rows = [_point(label, group, model_flux) for label, group in groups.items()]
+    rows = [_point(label, group, model_flux, energy_min_tev) for label, group in groups.items()]
     table = Table(rows=rows)
     for name in ("flux", "flux_err", "flux_ul"):
         table[name].unit = FLUX_UNIT
     table["live_time"].unit = "s"
+    table["energy_from"].unit = "TeV"
     table.sort("start_mjd")
     return table
 
 
-def _point(label: str, group: Sequence[_RunCounts], model_flux: float) -> dict[str, Any]:
+def _point(label: str, group: Sequence[RunCounts], model_flux: float, energy_min_tev: float) -> dict[str, Any]:
     from gammapy.stats import WStatCountsStatistic
 
     n_on, n_off = sum(run.n_on for run in group), sum(run.n_off for run in group)
@@ -222,17 +273,14 @@ def _point(label: str, group: Sequence[_RunCounts], model_flux: float) -> dict[s
         "n_off": n_off,
         "alpha": alpha,
         "predicted": predicted,
+        "energy_from": max(run.from_tev for run in group),
+        "extrapolated": any(run.from_tev > 1.001 * energy_min_tev for run in group),
         "significance": significance,
         "flux": scale * (n_on - background),
         "flux_err": error,
         "flux_ul": max(limit, LIMIT_SIGMA * error),
         "is_ul": significance**2 < LIMIT_BELOW_TS or n_on <= background,
     }
-
-
-def _morning(mjd: float) -> int:
-    """Night of a time as the MJD of its morning: noon to noon UTC."""
-    return int(np.floor(mjd + 0.5))
 
 
 def _integral_flux(spectrum: Any, energy_min_tev: float) -> float:

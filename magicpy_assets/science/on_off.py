@@ -7,7 +7,7 @@ region's radius from the data, no containment correction). Spectrum and light cu
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,11 +62,13 @@ def reduce(
     energy_range_tev: tuple[float | None, float | None] = (None, None),
     n_off: int = 3,
     edge_tev: float = 1.0,
+    energy_factor: float = 1.0,
 ) -> Any:
     """Return gammapy Datasets with one on/off spectrum per observation.
 
     Each has its safe range as mask: the energies of :func:`safe_range` cut to `energy_range_tev` (None: no further
     cut), rounded inwards to the common axis of 10 bins per decade, of which `edge_tev` is an edge.
+    `energy_factor` scales the estimated energies of all events, to see what a wrong energy scale would do.
 
     Raises
     ------
@@ -80,22 +82,46 @@ def reduce(
     if len(observations) == 0:
         raise InputError("no observations: there is nothing to analyse", hint="look at the run selection")
     axis = _reco_axis(edge_tev)
-    return Datasets([_reduce_one(one, position_deg, energy_range_tev, n_off, axis) for one in observations])
+    scaled = observations if energy_factor == 1.0 else [_scaled(one, energy_factor) for one in observations]
+    return Datasets([_reduce_one(one, position_deg, energy_range_tev, n_off, axis) for one in scaled])
 
 
-def stacked(datasets: Any, *, always: bool | None = None) -> Any:
-    """Stack runs into one dataset when they are short (median live time below 10 minutes) or `always`.
+def _scaled(observation: Any, factor: float) -> Any:
+    """Return an observation whose events have other energies."""
+    from gammapy.data import EventList
+
+    table = observation.events.table.copy()
+    table["ENERGY"] = table["ENERGY"] * factor
+    return observation.copy(in_memory=True, events=EventList(table))
+
+
+def stacked(datasets: Any, *, always: bool | None = None, groups: Mapping[int, str] | None = None) -> Any:
+    """Stack runs, each group into one dataset, when they are short (median live time below 10 minutes) or `always`.
 
     Runs whose on regions differ in kind (fixed and energy-dependent radius) are left alone; the very same object comes
-    back when nothing is stacked. The on/off ratio of the stack is the mean over the runs, weighted with their time.
+    back when nothing is stacked.
     """
+    from gammapy.datasets import Datasets
+
+    if not groups:
+        return _stacked(datasets, "stacked", always)
+    named = {
+        label: [d for d in datasets if groups.get(int(d.name), "") == label] for label in sorted(set(groups.values()))
+    }
+    left = [dataset for dataset in datasets if int(dataset.name) not in groups]
+    parts = [_stacked(Datasets(part), label, always) for label, part in named.items() if part]
+    return Datasets([dataset for part in (*parts, left) for dataset in part])
+
+
+def _stacked(datasets: Any, name: str, always: bool | None) -> Any:
+    """Stack runs into one dataset; its on/off ratio is the mean over the runs, weighted with their time."""
     from gammapy.datasets import Datasets
 
     short = np.median([dataset.gti.time_sum.to_value("s") for dataset in datasets]) < SHORT_RUN_S
     one_kind = len({type(dataset.counts.geom.region).__name__ for dataset in datasets}) == 1
     if len(datasets) < 2 or not one_kind or not (short or always):
         return datasets
-    together = datasets.stack_reduce(name="stacked")
+    together = datasets.stack_reduce(name=name)
     weights = [float(dataset.gti.time_sum.to_value("s")) for dataset in datasets]
     # gammapy finds the stacked on/off ratio from the off counts, which fails where there are none
     alpha = float(np.average([nominal_alpha(dataset) for dataset in datasets], weights=weights))
@@ -116,7 +142,7 @@ class Totals:
 
 def totals(datasets: Any) -> Totals:
     """Add up the counts of on/off datasets inside their masks; runs of different on/off ratio are weighted."""
-    from magicpy_assets.science.counts import li_ma
+    from magicpy_assets.science.theta2 import li_ma
 
     on = sum(float(d.counts.data[d.mask].sum()) for d in datasets)
     off = sum(float(d.counts_off.data[d.mask].sum()) for d in datasets)

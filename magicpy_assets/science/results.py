@@ -41,6 +41,16 @@ class Result:
         """Whether any of the data is simulated."""
         return self.exposure.simulated
 
+    @property
+    def caption(self) -> str:
+        """What this result is made from, for figures and files."""
+        return self.exposure.caption
+
+    @property
+    def gammapy(self) -> Any:
+        """Return the result as an object of gammapy; None where gammapy has none for it."""
+        return None
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything worth keeping as plain numbers and text (no NaN: a missing number is None)."""
         raise NotImplementedError
@@ -70,11 +80,11 @@ class Result:
             raise InputError(f"{path} does not hold a {cls.name.replace('_', ' ')}: {error!r}") from error
 
     def tables(self) -> dict[str, Table]:
-        """Astropy tables of this result by name; each becomes an ECSV file of its own."""
+        """Astropy tables of this result by name; each becomes an ECSV and a Parquet file of its own."""
         return {}
 
     def save(self, folder: Path | str) -> list[Path]:
-        """Write ``<name>.json`` and an ECSV file per table into `folder`; return what was written.
+        """Write ``<name>.json``, and an ECSV and a Parquet file per table, into `folder`; return what was written.
 
         Each file is written beside its place and renamed, so a reader never sees half of one.
         """
@@ -82,11 +92,14 @@ class Result:
         folder.mkdir(parents=True, exist_ok=True)
         written = [_write(folder / f"{self.name}.json", json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n")]
         for table_name, table in self.tables().items():
-            path = folder / f"{table_name}.ecsv"
-            pending = path.with_name(f".{path.name}.{os.getpid()}")
-            table.write(pending, format="ascii.ecsv", overwrite=True)
-            pending.replace(path)
-            written.append(path)
+            table = table.copy(copy_data=False)
+            table.meta = {**table.meta, "caption": self.caption, "simulated": self.simulated}
+            for suffix, form in (("ecsv", "ascii.ecsv"), ("parquet", "parquet")):
+                path = folder / f"{table_name}.{suffix}"
+                pending = path.with_name(f".{path.name}.{os.getpid()}")
+                table.write(pending, format=form, overwrite=True)
+                pending.replace(path)
+                written.append(path)
         return written
 
 

@@ -41,6 +41,11 @@ class Selection:
             cuts.append(f"E < {self.energy_max_gev:g} GeV")
         return f"{self.name}: " + ", ".join(cuts)
 
+    @property
+    def needs_images(self) -> bool:
+        """Whether there are cuts that can only be made on melibea files: on hadronness, or on the size of images."""
+        return self.hadronness_max < 1 or self.size_min_phe > 0
+
     def with_cuts(self, **cuts: float) -> Selection:
         """Return a selection of the same kind with some cuts changed."""
         return replace(self, name=f"{self.name} (changed)", source="user", **cuts)  # type: ignore[arg-type]

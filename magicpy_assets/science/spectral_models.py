@@ -1,11 +1,16 @@
-"""Spectral shapes as gammapy models, their error bands, and the Crab Nebula as the reference."""
+"""Spectral shapes as gammapy models, their error bands, absorption on the way, and the Crab Nebula as the reference."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from magicpy_assets.core.errors import OutOfRangeError, unknown
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -15,14 +20,47 @@ Floats = NDArray[np.float64]
 REFERENCE_TEV = 1.0
 CEILING_TEV = 100.0
 FLUX_UNIT = "cm-2 s-1 TeV-1"
-LIMITS = {"amplitude": (0.0, np.nan), "index": (-1.0, 8.0), "alpha": (-1.0, 8.0), "beta": (-2.0, 2.0)}
+LIMITS = {
+    "amplitude": (0.0, np.nan),
+    "index": (-1.0, 8.0),
+    "alpha": (-1.0, 8.0),
+    "beta": (-2.0, 2.0),
+    "lambda_": (0.0, 20.0),
+    "index1": (-1.0, 8.0),
+    "index2": (-1.0, 8.0),
+    "ebreak": (0.05, 30.0),
+}
+EBL_MODELS = {
+    "dominguez": "Domínguez et al. 2011, MNRAS 410, 2556",
+    "franceschini": "Franceschini et al. 2008, A&A 487, 837",
+    "finke": "Finke et al. 2010, ApJ 712, 238",
+    "saldana-lopez": "Saldana-Lopez et al. 2021, MNRAS 507, 5144",
+}
+"""Models of the extragalactic background light, by their names in the package ebltable."""
+MAX_REDSHIFT = 2.0
 
 
-def crab_reference() -> Any:
-    """Return the Crab Nebula's log-parabola of MAGIC (Aleksić et al. 2015, JHEAp 5-6, 30) as a gammapy model."""
-    from gammapy.modeling.models import create_crab_spectral_model
+@dataclass(frozen=True)
+class Shape:
+    """A spectral shape.
 
-    return create_crab_spectral_model("magic_lp")
+    Attributes
+    ----------
+    key, words
+        As settings and as people call it.
+    formula
+        For captions; energies in TeV.
+    build
+        Makes the gammapy model.
+    first
+        Parameters of a fitted power law (amplitude, index) with which the fit of this shape begins.
+    """
+
+    key: str
+    words: str
+    formula: str
+    build: Callable[..., Any]
+    first: tuple[str, str]
 
 
 def power_law(amplitude: float = 3e-11, index: float = 2.5) -> Any:
@@ -41,6 +79,116 @@ def log_parabola(amplitude: float = 3e-11, alpha: float = 2.5, beta: float = 0.1
     amplitude_words = f"{amplitude} {FLUX_UNIT}"
     return _limited(
         LogParabolaSpectralModel(alpha=alpha, beta=beta, amplitude=amplitude_words, reference=f"{REFERENCE_TEV} TeV")
+    )
+
+
+def power_law_cutoff(amplitude: float = 3e-11, index: float = 2.2, lambda_: float = 0.1) -> Any:
+    """Return a power law with an exponential cut-off as a gammapy model; `lambda_` is 1 / cut-off energy (1 / TeV)."""
+    from gammapy.modeling.models import ExpCutoffPowerLawSpectralModel
+
+    found = ExpCutoffPowerLawSpectralModel(
+        index=index, amplitude=f"{amplitude} {FLUX_UNIT}", reference=f"{REFERENCE_TEV} TeV", lambda_=f"{lambda_} TeV-1"
+    )
+    return _limited(found)
+
+
+def broken_power_law(
+    amplitude: float = 3e-11, index1: float = 2.2, index2: float = 2.8, ebreak: float = REFERENCE_TEV
+) -> Any:
+    """Return a smoothly broken power law (smoothness 0.3, fixed) as a gammapy model; `ebreak` in TeV."""
+    from gammapy.modeling.models import SmoothBrokenPowerLawSpectralModel
+
+    found = SmoothBrokenPowerLawSpectralModel(
+        index1=index1,
+        index2=index2,
+        amplitude=f"{amplitude} {FLUX_UNIT}",
+        ebreak=f"{ebreak} TeV",
+        reference=f"{REFERENCE_TEV} TeV",
+        beta=0.3,
+    )
+    found.beta.frozen = True
+    return _limited(found)
+
+
+SHAPES = {
+    shape.key: shape
+    for shape in (
+        Shape(
+            "log_parabola",
+            "log-parabola",
+            "dN/dE = amplitude (E / 1 TeV)^(-alpha - beta ln(E / 1 TeV))",
+            log_parabola,
+            ("amplitude", "alpha"),
+        ),
+        Shape(
+            "power_law",
+            "power law",
+            "dN/dE = amplitude (E / 1 TeV)^(-index)",
+            power_law,
+            ("amplitude", "index"),
+        ),
+        Shape(
+            "power_law_cutoff",
+            "power law with exponential cut-off",
+            "dN/dE = amplitude (E / 1 TeV)^(-index) exp(-lambda E)",
+            power_law_cutoff,
+            ("amplitude", "index"),
+        ),
+        Shape(
+            "broken_power_law",
+            "smoothly broken power law",
+            "dN/dE = amplitude (E / 1 TeV)^(-index1) (1 + (E / ebreak)^((index2 - index1) / 0.3))^(-0.3)",
+            broken_power_law,
+            ("amplitude", "index1"),
+        ),
+    )
+}
+
+
+def shape(key: str) -> Shape:
+    """Return the shape of that name; a name that is none is an :class:`UnknownNameError`."""
+    if key not in SHAPES:
+        raise unknown("spectral model", key, SHAPES)
+    return SHAPES[key]
+
+
+def crab_reference() -> Any:
+    """Return the Crab Nebula's log-parabola of MAGIC (Aleksić et al. 2015, JHEAp 5-6, 30) as a gammapy model."""
+    from gammapy.modeling.models import create_crab_spectral_model
+
+    return create_crab_spectral_model("magic_lp")
+
+
+@cache
+def _optical_depths(model: str) -> Any:
+    from ebltable.tau_from_model import OptDepth
+
+    return OptDepth.readmodel(model=model)
+
+
+def absorption(redshift: float, model: str = "dominguez") -> Any:
+    """Return what the extragalactic background light leaves of the gamma rays of a source, as a gammapy model.
+
+    Raises
+    ------
+    UnknownNameError
+        If the model is not one of :data:`EBL_MODELS`.
+    OutOfRangeError
+        For a redshift that is not between 0 and 2.
+    """
+    import astropy.units as u
+    from gammapy.modeling.models import EBLAbsorptionNormSpectralModel
+
+    if model not in EBL_MODELS:
+        raise unknown("model of the extragalactic background light", model, EBL_MODELS)
+    if not 0 < redshift <= MAX_REDSHIFT:
+        raise OutOfRangeError(f"a redshift of {redshift:g} is not between 0 and {MAX_REDSHIFT:g}")
+    energy_tev = np.geomspace(0.02, CEILING_TEV, 120)
+    redshifts = redshift * np.array([0.98, 1.0, 1.02])
+    depth = np.asarray(_optical_depths(model).opt_depth(redshifts, energy_tev), dtype=np.float64)
+    left = np.exp(-np.clip(depth, 0.0, 200.0))
+    return EBLAbsorptionNormSpectralModel(
+        energy=energy_tev * u.TeV, param=redshifts, data=left, redshift=redshift, alpha_norm=1.0
     )
 
 
@@ -65,18 +213,27 @@ def butterfly(spectral: Any, low_tev: float, high_tev: float) -> Table:
     return QTable({"energy": energy_tev * u.TeV, "dnde": dnde * unit, "dnde_err": error * unit})
 
 
-def log_slopes(spectral: Any, energy_tev: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Derivative of ln(dN/dE) by each free parameter (rows) at each energy."""
-    log_energy = np.log(energy_tev / REFERENCE_TEV)
-    amplitude = max(float(spectral.amplitude.value), 1e-30)
-    slopes = {"amplitude": np.full_like(log_energy, 1 / amplitude), "index": -log_energy, "alpha": -log_energy}
-    slopes["beta"] = -(log_energy**2)
-    return np.array([slopes[p.name] for p in spectral.parameters.free_parameters])
+def log_slopes(spectral: Any, energy_tev: Floats) -> Floats:
+    """Derivative of ln(dN/dE) by each free parameter (rows) at each energy, from central differences."""
+    import astropy.units as u
+
+    energy = energy_tev * u.TeV
+    rows = []
+    for parameter in spectral.parameters.free_parameters:
+        value = float(parameter.value)
+        step = max(1e-4 * abs(value), 1e-16 if parameter.name == "amplitude" else 1e-5)
+        sides = []
+        for moved in (value + step, value - step):
+            parameter.value = moved
+            sides.append(np.log(np.maximum(spectral(energy).to_value(FLUX_UNIT), 1e-300)))
+        parameter.value = value
+        rows.append((sides[0] - sides[1]) / (2 * step))
+    return np.array(rows)
 
 
-def free_covariance(spectral: Any) -> NDArray[np.float64]:
+def free_covariance(spectral: Any) -> Floats:
     """Covariance of the free parameters, in the order of the parameter table."""
     names = [p.name for p in spectral.parameters]
     free = [names.index(p.name) for p in spectral.parameters.free_parameters]
-    matrix: NDArray[np.float64] = np.asarray(spectral.covariance.data, dtype=np.float64)[np.ix_(free, free)]
+    matrix: Floats = np.asarray(spectral.covariance.data, dtype=np.float64)[np.ix_(free, free)]
     return matrix

@@ -12,7 +12,7 @@ from astropy.io import fits
 
 from magicpy_assets.core.errors import InputError, MissingInputError
 from magicpy_assets.formats import dl3
-from magicpy_assets.science import spectral_models, spectrum
+from magicpy_assets.science import spectral_models, spectrum_fit
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_the_older_kind_is_read_and_gives_a_spectrum(new_file, tmp_path, caplog)
     assert 80 < ra.min() < ra.max() < 90
     assert observation.rad_max.is_fixed_rad_max
     assert [record.getMessage() for record in caplog.records] == []
-    result = spectrum.fit([observation], toy_dl3.CRAB_DEG, model="power_law")
+    result = spectrum_fit.fit([observation], toy_dl3.CRAB_DEG, model="power_law")
     assert result.converged
     assert result.significance > 10
     assert digests(tmp_path) == before
@@ -67,7 +67,7 @@ def test_the_older_kind_is_read_and_gives_a_spectrum(new_file, tmp_path, caplog)
 def test_both_kinds_together_are_fitted_jointly(new_file, tmp_path):
     old = older_kind(new_file, tmp_path / "old.fits", obs_id=1)
     observations = dl3.open_observations([new_file, old])
-    result = spectrum.fit(observations, toy_dl3.CRAB_DEG, model="power_law")
+    result = spectrum_fit.fit(observations, toy_dl3.CRAB_DEG, model="power_law")
     assert result.joint_runs
     assert result.runs == (1, 5093001)
 
@@ -157,7 +157,7 @@ def test_real_runs_are_read_in_silence_and_left_alone(caplog):
 @needs_real
 def test_real_runs_give_the_crab_spectrum(crab):
     """Amplitude 4.3e-11 at 1 TeV, as measured by others with these two files; the shape is the Crab's."""
-    result = spectrum.fit(crab, toy_dl3.CRAB_DEG)
+    result = spectrum_fit.fit(crab, toy_dl3.CRAB_DEG)
     assert result.converged
     assert result.joint_runs
     amplitude, _ = result.parameter("amplitude")

@@ -6,7 +6,7 @@ import toy_dl3
 
 from magicpy_assets.core.errors import InputError, OutOfRangeError, UnknownNameError
 from magicpy_assets.formats import dl3
-from magicpy_assets.science import counts, on_off, spectrum
+from magicpy_assets.science import counts, on_off, spectrum_fit
 from magicpy_assets.science.light_curve import LightCurveResult, light_curve
 from magicpy_assets.science.spectrum import SpectrumResult
 
@@ -29,7 +29,7 @@ def observations(tmp_path_factory, responses):
 
 @pytest.fixture(scope="module")
 def result(observations):
-    return spectrum.fit(observations, toy_dl3.CRAB_DEG)
+    return spectrum_fit.fit(observations, toy_dl3.CRAB_DEG)
 
 
 def test_the_spectrum_put_in_is_recovered(result):
@@ -65,7 +65,7 @@ def test_derived_numbers_follow_from_the_fit(result):
 
 
 def test_a_joint_fit_agrees_with_the_stacked_one(observations, result):
-    joint = spectrum.fit(observations, toy_dl3.CRAB_DEG, stack=False)
+    joint = spectrum_fit.fit(observations, toy_dl3.CRAB_DEG, stack=False)
     assert joint.joint_runs
     assert (joint.n_on, joint.n_off) == (result.n_on, result.n_off)
     for name in ("amplitude", "alpha"):
@@ -78,7 +78,7 @@ def test_an_empty_position_gives_limits_above_its_flux(observations):
     runs = [observation for i, observation in enumerate(observations) if i % 2 == 0]
     pointing = runs[0].events.table.meta
     mirror = (2 * pointing["RA_PNT"] - toy_dl3.CRAB_DEG[0], 2 * pointing["DEC_PNT"] - toy_dl3.CRAB_DEG[1])
-    empty = spectrum.fit(runs, mirror, model="power_law", n_off=1)
+    empty = spectrum_fit.fit(runs, mirror, model="power_law", n_off=1)
     # the Crab itself is the off region here, so the excess is far below zero and every point a limit
     assert empty.excess < 0
     assert empty.flux_points["is_ul"].all()
@@ -89,7 +89,7 @@ def test_runs_without_any_off_event_are_stacked_all_the_same(tmp_path, responses
     for number in range(3):
         run = toy_dl3.crab_run(5093001 + number, 300, 35, seed=90 + number, background_hz=0.0)
         toy_dl3.write_run(tmp_path, run, responses)
-    found = spectrum.fit(dl3.open_observations(tmp_path), toy_dl3.CRAB_DEG, model="power_law")
+    found = spectrum_fit.fit(dl3.open_observations(tmp_path), toy_dl3.CRAB_DEG, model="power_law")
     assert found.n_off == 0
     assert found.converged
     assert found.parameter("amplitude")[0] == pytest.approx(TRUTH[0], rel=0.4)
@@ -100,13 +100,13 @@ def test_energy_range_and_refusals(observations):
     low, high = on_off.used_range(narrow)
     assert (low, high) == (pytest.approx(10**-0.5), pytest.approx(10**0.4))
     with pytest.raises(InputError, match="no energy bin between"):
-        spectrum.fit(observations, toy_dl3.CRAB_DEG, energy_range_tev=(60.0, 90.0))
+        spectrum_fit.fit(observations, toy_dl3.CRAB_DEG, energy_range_tev=(60.0, 90.0))
     with pytest.raises(UnknownNameError, match="power_law"):
-        spectrum.fit(observations, toy_dl3.CRAB_DEG, model="power-law")
+        spectrum_fit.fit(observations, toy_dl3.CRAB_DEG, model="power-law")
     with pytest.raises(OutOfRangeError, match="off regions overlap"):
-        spectrum.fit(observations, toy_dl3.CRAB_DEG, n_off=12)
+        spectrum_fit.fit(observations, toy_dl3.CRAB_DEG, n_off=12)
     with pytest.raises(InputError, match="no observations"):
-        spectrum.fit([], toy_dl3.CRAB_DEG)
+        spectrum_fit.fit([], toy_dl3.CRAB_DEG)
 
 
 def test_the_light_curve_is_the_flux_put_in(observations, result):

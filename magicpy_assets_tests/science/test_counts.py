@@ -146,7 +146,7 @@ def test_melibea_events_are_counted_as_odie_does():
 def test_a_result_survives_being_saved(tmp_path):
     result = count([field([0.4, 0.41, 0.0], [0.0, 0.0, 0.4])], EXPOSURE, selection("LE"))
     written = result.save(tmp_path)
-    assert sorted(path.name for path in written) == ["theta2.ecsv", "theta2.json"]
+    assert sorted(path.name for path in written) == ["theta2.ecsv", "theta2.json", "theta2.parquet"]
     back = Theta2Result.load(tmp_path)
     assert back.to_dict() == result.to_dict()
     assert back.selection == result.selection

@@ -46,7 +46,7 @@ def _drawn(draw: Callable[[Path], dict[str, Any]]) -> Extra:
 def theta2_of(folder: Path) -> dict[str, Any]:
     """Return what the page shows of the θ² distribution in a folder of results."""
     from magicpy_assets.plots.theta2 import theta2_figure
-    from magicpy_assets.science.counts import Theta2Result
+    from magicpy_assets.science.theta2 import Theta2Result
 
     result = Theta2Result.load(folder)
     numbers = {"significance": result.significance, "excess": result.excess, "n_on": result.n_on, "n_off": result.n_off}

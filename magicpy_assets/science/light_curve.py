@@ -73,18 +73,31 @@ class LightCurveResult(Result):
         from astropy.table import Table
         from gammapy.estimators import FluxPoints
 
-        n = len(self.table)
-        table = Table({
-            "time_min": np.asarray(self.table["start_mjd"]),
-            "time_max": np.asarray(self.table["stop_mjd"]),
-            "e_ref": np.full(n, np.sqrt(self.energy_min_tev * CEILING_TEV)),
-            "e_min": np.full(n, self.energy_min_tev),
-            "e_max": np.full(n, CEILING_TEV),
-            **{name: np.asarray(self.table[name], dtype=np.float64) for name in ("flux", "flux_err", "flux_ul")},
-            "is_ul": np.asarray(self.table["is_ul"], dtype=bool),
-        }, units={"e_ref": "TeV", "e_min": "TeV", "e_max": "TeV", "flux": FLUX_UNIT, "flux_err": FLUX_UNIT,
-                  "flux_ul": FLUX_UNIT})  # fmt: skip
-        table.meta = {"SED_TYPE": "flux", "TIMESYS": "utc", "MJDREFI": 0, "MJDREFF": 0.0, "TIMEUNIT": "d"}
+        ends = self.energy_min_tev, CEILING_TEV
+        # Counted from the first day: over years leap seconds would come between.
+        epoch = int(np.floor(np.min(self.table["start_mjd"])))
+        energies = {"e_ref": float(np.sqrt(ends[0] * ends[1])), "e_min": ends[0], "e_max": ends[1]}
+        # One energy bin: gammapy wants a further axis for it.
+        values = {
+            name: np.asarray(self.table[name], dtype=np.float64)[:, None] for name in ("flux", "flux_err", "flux_ul")
+        }
+        table = Table(
+            {
+                "time_min": np.asarray(self.table["start_mjd"]) - epoch,
+                "time_max": np.asarray(self.table["stop_mjd"]) - epoch,
+                **{name: np.full((len(self.table), 1), value) for name, value in energies.items()},
+                **values,
+                "is_ul": np.asarray(self.table["is_ul"], dtype=bool)[:, None],
+            },
+            units=dict.fromkeys(energies, "TeV") | dict.fromkeys(values, FLUX_UNIT),
+        )
+        table.meta = {
+            "SED_TYPE": "flux",
+            "TIMESYS": "utc",
+            "MJDREFI": epoch,
+            "MJDREFF": 0.0,
+            "TIMEUNIT": "d",
+        }
         return FluxPoints.from_table(table, format="lightcurve", sed_type="flux")
 
     @property

@@ -99,6 +99,8 @@ class SpectrumResult(Result):
     def caption(self) -> str:
         """What was fitted to what, for figures and files."""
         fit_words = "Joint fit of the runs" if self.joint_runs else "Fit to the stacked runs"
+        if self.contributions is not None and len(self.contributions) > 1:
+            fit_words = f"Joint fit of {len(self.contributions)} cells"
         words = (
             f"{self.exposure.caption}. {fit_words} to {self.energy_range_tev[0]:.3g}-{self.energy_range_tev[1]:.3g} TeV"
             f" of estimated energy (forward folding, W statistic {self.statistic:.1f} for {self.degrees_of_freedom}"

@@ -50,13 +50,15 @@ class Run:
     hadronness: np.ndarray
 
 
-def crab_run(obs_id, seconds_live, wobble_deg, seed, *, zd_deg=20.0, background_hz=0.3, extra=None) -> Run:
+def crab_run(
+    obs_id, seconds_live, wobble_deg, seed, *, zd_deg=20.0, background_hz=0.3, extra=None, start=59165.2, flux=1.0
+) -> Run:
     """The Crab Nebula for some live seconds at a wobble offset of 0.4° in direction `wobble_deg`, with background."""
     rng = np.random.default_rng(seed)
     # the true spectrum, by thinning an E^-2 sample on a fine grid of cumulated expectation
     grid = np.geomspace(30, 30e3, 4000)
     tev = grid / 1e3
-    dnde = SPECTRUM["amplitude"] * tev ** (-SPECTRUM["alpha"] - SPECTRUM["beta"] * np.log(tev))
+    dnde = flux * SPECTRUM["amplitude"] * tev ** (-SPECTRUM["alpha"] - SPECTRUM["beta"] * np.log(tev))
     expected = dnde * detection_probability(grid) * np.pi * (IMPACT_MAX_M * 100) ** 2 * seconds_live
     cumulated = np.concatenate([[0], np.cumsum(0.5 * (expected[1:] + expected[:-1]) * np.diff(tev))])
     n_gamma = rng.poisson(cumulated[-1])
@@ -74,7 +76,7 @@ def crab_run(obs_id, seconds_live, wobble_deg, seed, *, zd_deg=20.0, background_
     ra = np.concatenate([ra0 + dx / cosine, pointing[0] + radius * np.sin(angle) / cosine])
     dec = np.concatenate([dec0 + dy, pointing[1] + radius * np.cos(angle)])
     n = n_gamma + n_back
-    start, dead = 59165.2, 0.005
+    dead = 0.005
     elapsed = seconds_live / (1 - dead)
     mjd = start + rng.uniform(0, elapsed, n) / 86400
     columns = gadf.EventColumns(

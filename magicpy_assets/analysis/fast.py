@@ -1,19 +1,26 @@
-"""The fast analysis: from search to spectrum in one call, saying what it does."""
+"""The fast analysis: from search to report in one call, saying what it does, with a first look as early as possible."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from magicpy_assets.analysis.random_forests import find_forests
+from magicpy_assets.analysis.report import report_of
+from magicpy_assets.analysis.results import Results, results_of
 from magicpy_assets.core import datalevels
+from magicpy_assets.core.errors import MagicpyError
+from magicpy_assets.formats.skymap_fits import write_skymap
+from magicpy_assets.pipeline.report import Report
+from magicpy_assets.pipeline.run import process
+from magicpy_assets.plots.bars import bars
 from magicpy_assets.plots.hours import hours_figure
-from magicpy_assets.plots.light_curve import light_curve_figure
-from magicpy_assets.plots.sed import sed_figure
-from magicpy_assets.plots.theta2 import theta2_figure
 
 if TYPE_CHECKING:
     from magicpy_assets.analysis.source import Source
+
+PREVIEW = "LE"
+"""Cuts of the first look."""
 
 
 def run_fast(source: Source, *, say: Any = print) -> dict[str, Any]:
@@ -29,47 +36,80 @@ def run_fast(source: Source, *, say: Any = print) -> dict[str, Any]:
         say(line)
     say("Data distribution after checking moon levels")
     say(str(check.after))
+    say("Random forests")
+    for line in find_forests(source.session, source.cells, None).lines(source.name):
+        say(line)
+    report += _look_as_runs_come(source, say)
     say("star, superstar, random forests, melibea, DL3, spectra: what is missing or out of date")
-    report = source.make(datalevels.Spectra)
+    report += source.make(datalevels.Spectra)
+    report = report.merged()
     say(str(report))
-    results = _results(source)
-    results["report"] = report
-    results["plots"] = _plots(source, results)
+    say("Results: θ², sky map, light curve, spectrum")
+    found = results_of(source)
+    for line in found.tuning.lines:
+        say(f"  {line}")
+    results: dict[str, Any] = {**found.all, "report": report, "plots": _plots(source, found)}
+    written = report_of(source, found)
+    results["paths"] = written.save(source.session.layout.root / source.name / "report")
+    results["text"] = written.text
     for line in summary(source, results):
         say(line)
     return results
 
 
-def _results(source: Source) -> dict[str, Any]:
-    return {"theta2": source.theta2(), "spectrum": source.spectrum(), "light_curve": source.light_curve()}
+def _look_as_runs_come(source: Source, say: Any) -> Report:
+    """Bring one run to melibea and count, then two, four, eight: a first answer long before the last one.
+
+    Nothing is done twice, for every step finds what the one before has made.
+    """
+    runs = [int(run) for run in source.runs_in_period.sort_values("start_mjd")["run"]]
+    report, done = Report(), 1
+    while runs:
+        with bars(quiet=source.quiet):
+            report += process(
+                source.session, source.name, None, datalevels.Melibea.key, runs=runs[:done], forests=source.forests
+            )
+        say(f"First look at {min(done, len(runs))} of {len(runs)} runs: {_look(source)}")
+        if done >= len(runs):
+            break
+        done *= 2
+    return report
 
 
-def _plots(source: Source, results: dict[str, Any]) -> list[Path]:
-    simulated = results["spectrum"].simulated
-    made = {
-        "theta2": theta2_figure(results["theta2"]),
-        "sed": sed_figure(results["spectrum"]),
-        "light_curve": light_curve_figure(results["light_curve"]),
-        "hours": hours_figure(source.hours().to_table(), title=f"{source.name}: hours", simulated=simulated),
-    }
-    for name in ("theta2", "spectrum", "light_curve"):
-        results[name].save(source.session.layout.root / source.name / "plots")
-    return [source.save_figure(figure, name) for name, figure in made.items()]
+def _look(source: Source) -> str:
+    """Count what there is, in words; runs that failed are told of later."""
+    try:
+        seen = source.theta2(selection=PREVIEW)
+    except MagicpyError as error:
+        return f"nothing to count yet ({error.message})"
+    return (
+        f"{seen.n_on} on, {seen.alpha * seen.n_off:.1f} background, {seen.significance:.1f} sigma"
+        f" in {seen.live_time_s / 60:.1f} min"
+    )
+
+
+def _plots(source: Source, found: Results) -> list[Any]:
+    """Keep tables and figures in the source's folder of plots."""
+    folder = source.session.layout.root / source.name / "plots"
+    for result in found.all.values():
+        result.save(folder)
+    if found.skymap is not None:
+        write_skymap(found.skymap, folder / "skymap.fits")
+    hours = hours_figure(source.hours().to_table(), title=f"{source.name}: hours", simulated=found.spectrum.simulated)
+    return [source.save_figure(figure, name) for name, figure in {**found.figures(), "hours": hours}.items()]
 
 
 def summary(source: Source, results: dict[str, Any]) -> list[str]:
-    """Return the closing lines: detection, spectrum, plots."""
-    theta2, spectrum = results["theta2"], results["spectrum"]
-    lines = [
-        f"{source.name}: {theta2.n_on} on, {theta2.n_off} off, excess {theta2.excess:.1f},"
-        f" {theta2.significance:.1f} sigma (Li & Ma) in {theta2.live_time_s / 60:.1f} min",
-    ]
+    """Return the closing lines: what to send on, spectrum, plots, report."""
+    spectrum = results["spectrum"]
+    lines = ["", *results["text"].splitlines(), ""]
     lines += [
         f"  {row['name']} = {row['value']:.4g} +- {row['error']:.2g} {row['unit']}" for row in spectrum.parameters
     ]
     if spectrum.simulated:
         lines.append("All of this is simulated: it says nothing about the real sky.")
     lines += [f"plot: {path}" for path in results["plots"]]
+    lines += [f"report: {path}" for path in results["paths"]]
     lines.append(f"results: {source.session.layout.root / source.name}")
     lines.append(f"Done analysing {source.name}")
     return lines
@@ -81,7 +121,9 @@ def to_json(results: dict[str, Any]) -> str:
         "theta2": results["theta2"].to_dict(),
         "spectrum": results["spectrum"].to_dict(),
         "light_curve": results["light_curve"].to_dict(),
+        "text": results["text"],
         "tasks": results["report"].counts,
         "plots": [str(path) for path in results["plots"]],
+        "report": [str(path) for path in results["paths"]],
     }
     return json.dumps(document, indent=1)

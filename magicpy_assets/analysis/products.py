@@ -14,6 +14,7 @@ from magicpy_assets.core.errors import MissingInputError, UnknownNameError
 from magicpy_assets.core.runs import DataFile, parse_name
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from magicpy_assets.science.light_curve import LightCurveResult
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 class Products(SelectedRuns):
     """Results from the DL3 files of the selected runs; see `analysis.source.Source`."""
 
+    _opened: tuple[Any, Any] | None = None
+    """The observations that were opened last, and what of: several products are made from the same."""
+
     def files(self, level: DataLevel, cells: Iterable[Cell] | None = None) -> dict[Cell, list[Path]]:
         """Return the files of the selected runs that are there at a level, by cell; cells without any are left out."""
         wanted = set(map(int, self._in_period()["run"]))
@@ -37,6 +41,11 @@ class Products(SelectedRuns):
             if kept:
                 found[cell] = kept
         return found
+
+    @staticmethod
+    def runs_of(paths: Iterable[Path]) -> list[int]:
+        """Return the run numbers in the names of files."""
+        return [run for path in paths if (run := _run_of(path)) is not None]
 
     def observations(self, cells: Iterable[Cell] | None = None, *, allow_mixed: bool = False) -> Any:
         """Return the DL3 files of some cells (by default all) as gammapy Observations.
@@ -53,7 +62,10 @@ class Products(SelectedRuns):
         found = [path for paths in self.files(datalevels.DL3, cells).values() for path in paths]
         if not found:
             raise MissingInputError(f"there are no DL3 files of {self.name}", hint="make them with .dl3()")
-        return open_observations(found, allow_mixed=allow_mixed)
+        key = (allow_mixed, *((path, path.stat().st_mtime_ns) for path in found))
+        if self._opened is None or self._opened[0] != key:
+            self._opened = key, open_observations(found, allow_mixed=allow_mixed)
+        return self._opened[1]
 
     def theta2(
         self,
@@ -89,7 +101,7 @@ class Products(SelectedRuns):
         chosen = _cuts(selection, cuts)
         if chosen is None or not chosen.needs_images:
             return counts.theta2(self.observations(cells), self._position(), selection=chosen, n_off=n_off)
-        return self._of_melibea(self.files(datalevels.Melibea, cells), chosen, n_off)
+        return self._counted(list(self._melibea(cells).values()), chosen, n_off)
 
     def theta2_by_cell(
         self, selection: str | Cuts | None = None, *, cuts: Mapping[str, float] | None = None, n_off: int = 3
@@ -98,20 +110,32 @@ class Products(SelectedRuns):
         from magicpy_assets.science.theta2 import Theta2ByCell
 
         chosen = _cuts(selection, cuts)
-        level = datalevels.Melibea if chosen is not None and chosen.needs_images else datalevels.DL3
-        there = list(self.files(level))
-        parts = {cell.text: self.theta2([cell], chosen, n_off=n_off) for cell in there}
-        return Theta2ByCell(parts, self.theta2(there, chosen, n_off=n_off))
+        if chosen is None or not chosen.needs_images:
+            there = list(self.files(datalevels.DL3))
+            parts = {cell.text: self.theta2([cell], chosen, n_off=n_off) for cell in there}
+            return Theta2ByCell(parts, self.theta2(there, chosen, n_off=n_off))
+        events = self._melibea(None)
+        parts = {cell.text: self._counted([its], chosen, n_off) for cell, its in events.items()}
+        return Theta2ByCell(parts, self._counted(list(events.values()), chosen, n_off))
 
-    def _of_melibea(self, files: Mapping[Cell, list[Path]], chosen: Cuts, n_off: int) -> Theta2Result:
-        from magicpy_assets.formats import melibea, star
+    def _melibea(self, cells: Iterable[Cell] | None) -> dict[Cell, dict[int, pd.DataFrame]]:
+        """Read the events of some cells, by cell and run."""
+        from magicpy_assets.formats import melibea
+
+        files = self.files(datalevels.Melibea, cells)
+        if not files:
+            raise MissingInputError(f"there are no melibea files of {self.name}", hint="make them with .apply_rfs()")
+        return {
+            cell: {run: melibea.read_events(path, melibea.FOR_COUNTING) for path in its if (run := _run_of(path))}
+            for cell, its in files.items()
+        }
+
+    def _counted(self, parts: list[dict[int, pd.DataFrame]], chosen: Cuts, n_off: int) -> Theta2Result:
+        from magicpy_assets.formats import star
         from magicpy_assets.science import counts
 
-        paths = [path for its in files.values() for path in its]
-        if not paths:
-            raise MissingInputError(f"there are no melibea files of {self.name}", hint="make them with .apply_rfs()")
-        events = {run: melibea.read_events(path) for path in paths if (run := _run_of(path)) is not None}
-        simulated = any(star.read_header(path).simulated for path in paths)
+        simulated = any(star.read_header(its[0]).simulated for its in self.files(datalevels.Melibea).values())
+        events = {run: table for part in parts for run, table in part.items()}
         return counts.theta2_of_melibea(
             events, self._position(), chosen, source=self.name, simulated=simulated, n_off=n_off
         )
@@ -134,7 +158,7 @@ class Products(SelectedRuns):
         from magicpy_assets.science.spectrum_fit import fit
 
         there = self.files(datalevels.DL3, cells)
-        groups = {run: cell.text for cell, paths in there.items() for path in paths if (run := _run_of(path))}
+        groups = {run: cell.text for cell, paths in there.items() for run in self.runs_of(paths)}
         return fit(
             self.observations(cells),
             self._position(),

@@ -45,7 +45,8 @@ class SelectedRuns:
         self.quiet = quiet
         self._owns_session = session is None
         self._selection: Selection | None = None
-        self.report = Report()
+        self.latest = Report()
+        """What became of every task of the last step."""
         self.forests: dict[Cell, Cell] = {}
         """Cells that use the forests of another one, because `apply_rfs` was asked to."""
 
@@ -87,6 +88,11 @@ class SelectedRuns:
     def runs(self) -> pd.DataFrame:
         """The selected runs, columns as in `core.runs.RUN_COLUMNS`; moon levels are the measured ones where known."""
         return self.selection.runs
+
+    @property
+    def runs_in_period(self) -> pd.DataFrame:
+        """The selected runs of the source's period; all selected ones if it has none."""
+        return self._in_period()
 
     @property
     def subruns(self) -> pd.DataFrame:

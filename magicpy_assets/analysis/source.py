@@ -15,6 +15,7 @@ from magicpy_assets.analysis.getting import get_levels, levels_of
 from magicpy_assets.analysis.moonlight import MoonCheck
 from magicpy_assets.analysis.products import Products
 from magicpy_assets.analysis.random_forests import find_forests
+from magicpy_assets.analysis.report import AnalysisReport, report_of
 from magicpy_assets.analysis.runbooks import RunbookReport, report_on
 from magicpy_assets.core import datalevels
 from magicpy_assets.core.datalevels import DataLevel
@@ -70,7 +71,7 @@ class Source(Products):
         with bars(quiet=self.quiet):
             report = process(self.session, self.name, None, level.key, runs=wanted, force=force, forests=self.forests)
         self._refresh_levels()
-        self.report = report
+        self.latest = report
         return report
 
     def moon_check(self) -> MoonCheck:
@@ -110,9 +111,9 @@ class Source(Products):
             self.search()
         tell = say or (print if not self.quiet else lambda line: None)
         with bars(quiet=self.quiet):
-            self.report = get_levels(self.session, self.name, self._in_period(), levels, wait_min=wait, say=tell)
+            self.latest = get_levels(self.session, self.name, self._in_period(), levels, wait_min=wait, say=tell)
         self._refresh_levels()
-        return self.report
+        return self.latest
 
     def run_star(self, *, parallel: bool = True) -> Report:
         """Clean and describe the images; the cleaning is that of each run's measured moon level."""
@@ -142,10 +143,10 @@ class Source(Products):
             tell(line)
         wanted = self._in_period()["run"].tolist()
         with bars(quiet=self.quiet):
-            self.report = process(
+            self.latest = process(
                 self.session, self.name, found.usable, datalevels.Melibea.key, runs=wanted, forests=self.forests
             )
-        return self.report
+        return self.latest
 
     def dl3(self, *, force: bool = False) -> Report:
         """Make DL3 files."""
@@ -179,6 +180,10 @@ class Source(Products):
         """Return the books of the selected runs: what is there of each, level by level, and why others stopped."""
         return balance(self._in_period(), self.name, self.plan(datalevels.DL3.key))
 
+    def report(self) -> AnalysisReport:
+        """Write the report of what has been made: to be shown, or kept with `.save(folder)`."""
+        return report_of(self)
+
     def go(self) -> dict[str, Any]:
         """Do the whole fast analysis; see `analysis.fast`."""
         return run_fast(self)
@@ -189,7 +194,8 @@ def fast_analysis(
 ) -> dict[str, Any]:
     """Analyse a source from search to spectrum.
 
-    Returns a dictionary with `theta2`, `spectrum`, `light_curve` (result objects), `report`, and `plots` (paths).
+    Returns a dictionary with `theta2`, `spectrum`, `light_curve`, `skymap` (result objects), `report` (what became of
+    every task), `plots` and `paths` (of the report), and `text`, which can be sent on.
     """
     with Source(name, period, settings=settings, quiet=quiet) as source:
         return run_fast(source, say=say)

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from magicpy_assets.cli import care, chain, dl3, maps, observatory, results, runbooks, sources, training
+from magicpy_assets.cli import care, chain, dl3, events, maps, observatory, report, results, runbooks, sources, training
 from magicpy_assets.cli.options import echo
 from magicpy_assets.core.errors import MagicpyError
 from magicpy_assets.version import __version__
@@ -67,9 +67,12 @@ app.command()(training.off)
 app.command()(training.train)
 app.command("melibea")(chain.level_verb("melibea", "Apply the forests; missing ones are trained first."))
 app.add_typer(dl3.app, name="dl3")
+app.command()(events.theta2)
+app.command("light-curve")(events.light_curve)
 app.command()(results.spectrum)
 app.command()(maps.skymap)
 app.command()(chain.fast)
+app.command()(report.report)
 app.command()(chain.plan)
 app.command()(care.status)
 app.add_typer(observatory.app, name="observatory")

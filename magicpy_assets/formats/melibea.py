@@ -40,6 +40,13 @@ MELIBEA = (
     Branch("MImageParDisp_2.fYdisp", "disp_y_deg_2", "float32", "deg"),
 )
 EVENTS = superstar.EVENTS + MELIBEA
+_COUNTED = (
+    "mjd_day_1", "milliseconds_1", "nanoseconds_1", "time_diff_s_1", "pointing_ra_h_1", "pointing_dec_deg_1",
+    "pointing_zd_deg_1", "size_phe_1", "size_phe_2", "hadronness", "energy_rf_gev", "energy_est_gev", "reco_x_deg",
+    "reco_y_deg", "reco_ra_h", "reco_dec_deg",
+)  # fmt: skip
+FOR_COUNTING = tuple(branch for branch in EVENTS if branch.column in _COUNTED)
+"""What it takes to count events around a source."""
 
 
 def read_events(path: Path, branches: Sequence[Branch] = EVENTS) -> pd.DataFrame:

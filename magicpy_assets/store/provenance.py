@@ -49,6 +49,30 @@ class Node:
     def __str__(self) -> str:
         return "\n".join(self._lines(0, set()))
 
+    def outline(self) -> str:
+        """Return the tree with products of a kind told together: how many there are, and where the first comes from."""
+        return "\n".join(self._outlined(0, 1, set()))
+
+    def _outlined(self, depth: int, count: int, told: set[tuple[str, str]]) -> Iterator[str]:
+        kind = self._kind
+        more = f" and {count - 1} more" if count > 1 else ""
+        again = kind in told and bool(self.inputs)
+        yield "  " * depth + self.name + more + (" (as above)" if again else self._story())
+        if again:
+            return
+        told.add(kind)
+        groups: dict[tuple[str, str], list[Node]] = {}
+        for node in self.inputs:
+            groups.setdefault(node._kind, []).append(node)
+        for nodes in groups.values():
+            yield from nodes[0]._outlined(depth + 1, len(nodes), told)
+
+    @property
+    def _kind(self) -> tuple[str, str]:
+        """What products of a kind have in common: their stage, and whether they are simulated gamma rays."""
+        stage = self.record.stage if self.record else self.name
+        return stage, "GA" if self.name.startswith("GA_") else self.name if stage == "random_forest" else ""
+
     def _lines(self, depth: int, told: set[Node]) -> Iterator[str]:
         again = self in told and bool(self.inputs)
         yield "  " * depth + self.name + (" (as above)" if again else self._story())

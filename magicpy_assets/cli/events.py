@@ -1,0 +1,73 @@
+"""The verbs that count: θ², and the flux with time, from the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from magicpy_assets.cli.options import AsJson, PeriodName, SourceName, Where, echo, echo_json, open_source
+
+
+def theta2(
+    name: SourceName,
+    period: PeriodName = None,
+    where: Where = None,
+    selection: Annotated[
+        str | None, typer.Option(help="LE, FR or HE; by default DL3 events above 300 GeV")
+    ] = None,
+    emin_gev: Annotated[float | None, typer.Option("--emin", help="lowest estimated energy, GeV")] = None,
+    n_off: Annotated[int, typer.Option("--off-regions", min=1, max=7, help="number of off regions")] = 3,
+    out: Annotated[Path | None, typer.Option(help="folder for tables and plots")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count events around a source, cell by cell and together."""
+    from magicpy_assets.plots.theta2 import growth_figure, theta2_figure
+
+    cuts = {"energy_min_gev": emin_gev} if emin_gev is not None else None
+    with open_source(name, period, where=where, quiet=as_json) as source:
+        found = source.theta2_by_cell(selection, cuts=cuts, n_off=n_off)
+        folder = out or source.session.layout.root / source.name / "plots"
+    files = [*found.total.save(folder), folder / "theta2.png", folder / "significance_growth.png"]
+    theta2_figure(found.total).savefig(files[-2], dpi=130)
+    growth_figure(found.total).savefig(files[-1], dpi=130)
+    if as_json:
+        cells = found.table.to_pandas().to_dict("records")
+        echo_json(found.total.to_dict() | {"cells": cells, "files": [str(path) for path in files]})
+        return
+    echo(found.total.caption)
+    echo(str(found))
+    if found.total.simulated:
+        echo("All of this is simulated: it says nothing about the real sky.")
+    for path in files:
+        echo(f"written: {path}")
+
+
+def light_curve(
+    name: SourceName,
+    period: PeriodName = None,
+    where: Where = None,
+    by: Annotated[str, typer.Option(help='run, night, blocks, or "10 min"')] = "night",
+    emin_gev: Annotated[float, typer.Option("--emin", help="lowest energy of the flux, GeV")] = 300.0,
+    out: Annotated[Path | None, typer.Option(help="folder for table and plot")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how the flux of a source goes with time."""
+    from magicpy_assets.plots.light_curve import light_curve_figure
+
+    with open_source(name, period, where=where, quiet=as_json) as source:
+        result = source.light_curve(by=by, energy_min_tev=emin_gev / 1e3)
+        folder = out or source.session.layout.root / source.name / "plots"
+    files = [*result.save(folder), folder / "light_curve.png"]
+    light_curve_figure(result).savefig(files[-1], dpi=130)
+    if as_json:
+        echo_json(result.to_dict() | {"files": [str(path) for path in files]})
+        return
+    echo(result.caption)
+    shown = ["label", "start_mjd", "stop_mjd", "n_on", "n_off", "significance", "flux", "flux_err", "flux_ul", "is_ul"]
+    echo(result.table[shown].to_pandas().to_string(index=False, float_format=lambda value: f"{value:.6g}"))
+    if result.simulated:
+        echo("All of this is simulated: it says nothing about the real sky.")
+    for path in files:
+        echo(f"written: {path}")

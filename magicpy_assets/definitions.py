@@ -17,6 +17,7 @@ from magicpy_assets.defs.assets import (
     dl3,
     melibea,
     random_forest,
+    report,
     results,
     spectra,
     star,
@@ -85,6 +86,7 @@ def _assembled(chosen: Settings, overrides: dict[str, Any]) -> dg.Definitions:
         keys[source] = [dg.AssetKey(list(level.key)) for level in levels]
         assets += [archive.of(source, cells[source]), *(level.asset(cells[source], condition) for level in levels)]
         assets += combined.of(source, periods, condition)
+        assets.append(report.of(source, dg.StaticPartitionsDefinition(periods), condition))
     jobs = automation.jobs(chosen.sources)
     refresh = next(job for job in jobs if job.name == "refresh")
     return dg.Definitions(

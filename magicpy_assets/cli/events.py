@@ -14,9 +14,7 @@ def theta2(
     name: SourceName,
     period: PeriodName = None,
     where: Where = None,
-    selection: Annotated[
-        str | None, typer.Option(help="LE, FR or HE; by default DL3 events above 300 GeV")
-    ] = None,
+    selection: Annotated[str | None, typer.Option(help="LE, FR or HE; by default DL3 events above 300 GeV")] = None,
     emin_gev: Annotated[float | None, typer.Option("--emin", help="lowest estimated energy, GeV")] = None,
     n_off: Annotated[int, typer.Option("--off-regions", min=1, max=7, help="number of off regions")] = 3,
     out: Annotated[Path | None, typer.Option(help="folder for tables and plots")] = None,

@@ -20,9 +20,10 @@ from magicpy_assets.core.errors import ConfigError, unknown
 
 FILE_NAME = "magicpy.toml"
 PREFIX = "MAGICPY_"
+CONFIG_VARIABLE = "MAGICPY_CONFIG"
 NO_SETTINGS = frozenset(
     {
-        "MAGICPY_CONFIG",
+        CONFIG_VARIABLE,
         "MAGICPY_DEBUG",
         "MAGICPY_ARCHIVE_PASSWORD",
         "MAGICPY_REAL_DL3",
@@ -164,6 +165,19 @@ class Settings(_Section):
         """Where each value that is not a default came from, by dotted key."""
         return dict(self._origins)
 
+    def to_toml(self) -> str:
+        """Return all settings as the text of a settings file, paths as seen from here; what is not set is left out."""
+        import tomli_w
+
+        values = self.model_dump(mode="json", exclude_none=True)
+        for *sections, key in PATHS:
+            place = values
+            for section in sections:
+                place = place[section]
+            if key in place:
+                place[key] = str(Path(place[key]).absolute())
+        return tomli_w.dumps(values)
+
     def explain(self) -> list[tuple[str, str, str, str]]:
         """Return a row per setting: dotted key, value, where it came from, meaning."""
         rows = []
@@ -283,7 +297,7 @@ def _near(key: str) -> str:
 
 
 def _find_file(config: Path | str | None) -> Path | None:
-    named = config or os.environ.get("MAGICPY_CONFIG")
+    named = config or os.environ.get(CONFIG_VARIABLE)
     if named:
         path = Path(named)
         if not path.is_file():
@@ -308,10 +322,15 @@ def _read_file(path: Path) -> dict[str, Any]:
     return values
 
 
+def is_setting(variable: str) -> bool:
+    """Tell whether a variable of the environment sets something here."""
+    return variable.startswith(PREFIX) and variable not in NO_SETTINGS
+
+
 def _from_environment() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in os.environ.items():
-        if name.startswith(PREFIX) and name not in NO_SETTINGS:
+        if is_setting(name):
             key = name.removeprefix(PREFIX).lower().replace("__", ".")
             found[key] = tuple(value.split(",")) if key in LISTS else value
     return _nested(found)

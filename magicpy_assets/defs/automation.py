@@ -52,7 +52,7 @@ def combine_job(source: str) -> str:
 
 
 def jobs(sources: Sequence[str]) -> list["Job"]:
-    """Return the jobs: for each source the fast and the full analysis and the fit over cells; forests; refresh."""
+    """Return the jobs: of each source the fast and the full analysis, and what is over cells; forests; refresh."""
     made = [
         dg.define_asset_job("train_random_forests", _upstream(["random_forest"]), description="Forests of a cell."),
         dg.define_asset_job("refresh", CATALOGUE, description="Asks the data server for new run reports."),
@@ -69,8 +69,8 @@ def jobs(sources: Sequence[str]) -> list["Job"]:
             ),
             dg.define_asset_job(
                 combine_job(source),
-                dg.AssetSelection.assets(dg.AssetKey([source, "period_spectrum"])),
-                description=f"{source}: one fit over all cells of a period.",
+                dg.AssetSelection.assets(*(dg.AssetKey([source, name]) for name in ("period_spectrum", "report"))),
+                description=f"{source}: one fit over all cells of a period, and the report.",
             ),
         ]
     return made

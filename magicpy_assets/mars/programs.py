@@ -292,7 +292,7 @@ class Spectra(Program):
 
     name = "spectra"
     always_embedded = True
-    results_version = 2
+    results_version = 3
 
     def __init__(self, files: PathLike | Iterable[PathLike], source: str, out: PathLike = ".") -> None:
         super().__init__(files, out)

@@ -123,6 +123,7 @@ def make_run(
     *,
     gain: float = 1.0,
     drive_reports: bool = True,
+    field: sky.Field | None = None,
 ) -> None:
     """Write all calibrated files of a run into a folder.
 
@@ -136,13 +137,15 @@ def make_run(
         Factor of all charges, for a calibration that went wrong.
     drive_reports
         Whether the files have any.
+    field
+        What shines there, if it is not what the sky of this observatory holds: for studies of another truth.
 
     Raises
     ------
     MissingInputError, InputError
         If the event library has no shard for the run or not enough sky time in it.
     """
-    images, ticks = _showers(plan, plans, seed)
+    images, ticks = _showers(plan, plans, seed, field or sky.field(plan.source, plan.date))
     noise = noise_at(sky.nsb_of_run(seed, plan.date, plan.run), plan.hv, plan.filter)
     exposure = _Exposure(plan, seed, images, noise, transmission(plan))
     seen = np.flatnonzero(exposure.triggered())
@@ -171,13 +174,15 @@ def bad_pixels(seed: int, telescope: int) -> NDArray[np.bool_]:
     return broken
 
 
-def _showers(plan: RunPlan, plans: Sequence[RunPlan], seed: int) -> tuple[ShowerImages, NDArray[np.int64]]:
+def _showers(
+    plan: RunPlan, plans: Sequence[RunPlan], seed: int, field: sky.Field
+) -> tuple[ShowerImages, NDArray[np.int64]]:
     """Return everything that lights both cameras during a run, and when (ticks since its start)."""
     shard = hadron_shard(plan)
     begin_s, end_s = hadron_slice_s(plan, plans)
     hadrons, hadron_s = library.sky_slice(shard, begin_s, end_s)
     like = library.find(use="mc_train", zenith=shard.zenith)
-    gammas, gamma_s = gamma_rays(plan, sky.field(plan.source, plan.date), seed, like)
+    gammas, gamma_s = gamma_rays(plan, field, seed, like)
     images = ShowerImages.joined([hadrons, gammas])
     seconds = np.concatenate([hadron_s - begin_s, gamma_s])
     order = np.argsort(seconds, kind="stable")

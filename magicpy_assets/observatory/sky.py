@@ -28,7 +28,8 @@ NSB_SCATTER = 0.03
 class Field:
     """A field of the sky: position of its source (ICRS, degrees) and the source's true gamma-ray spectrum.
 
-    The spectrum is a log-parabola, ``flux_1tev (E / TeV)^-(alpha + beta log10(E / TeV))``; no flux for an OFF field.
+    The spectrum is a log-parabola, ``flux_1tev (E / TeV)^-(alpha + beta log10(E / TeV))``, cut off by
+    ``exp(-E / cutoff_tev)`` if there is a cut-off; no flux for an OFF field.
     ``library`` says from which shards of the event library its hadrons come ("data" or "off"), so that an OFF run and
     a run of a source never share a shower.
     """
@@ -40,6 +41,7 @@ class Field:
     alpha: float
     beta: float
     library: str
+    cutoff_tev: float = math.inf
 
     @property
     def shines(self) -> bool:
@@ -49,7 +51,7 @@ class Field:
     def flux_per_cm2_s_tev(self, energy_tev: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the differential flux in cm⁻² s⁻¹ TeV⁻¹ at true energies in TeV."""
         exponent = -(self.alpha + self.beta * np.log10(energy_tev))
-        return np.asarray(self.flux_1tev_per_cm2_s_tev * energy_tev**exponent)
+        return np.asarray(self.flux_1tev_per_cm2_s_tev * energy_tev**exponent * np.exp(-energy_tev / self.cutoff_tev))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,363 @@
+"""Closure: what was put into twenty simulated skies, and what the analysis makes of it.
+
+Each sky holds one source at the place of the Crab Nebula with a spectrum of its own, some with a cut-off, some with a
+flare, some nearly dark. Its runs go through every program, from calibrated files to fitted spectra; the forests and the
+responses are those of the cell. With --docs the page `docs/closure.md` and its figure are written.
+
+    python examples/closure.py [--skies 20] [--run-seconds 900] [--keep FOLDER] [--docs]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import shutil
+import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import chi2, norm
+
+from magicpy_assets.core import datalevels
+from magicpy_assets.core.cell import Cell
+from magicpy_assets.core.settings import load_settings
+from magicpy_assets.mars.programs import Dl3, Melibea, Star, SuperStar
+from magicpy_assets.observatory import nights, sky
+from magicpy_assets.observatory.programme import RunPlan, programme
+from magicpy_assets.pipeline.run import process
+from magicpy_assets.pipeline.session import open_session
+
+DOCS = Path(__file__).parents[1] / "docs"
+CELL = Cell.parse("ST0316/za05to35/weak")
+SOURCE = "CrabNebula"
+SEED = 316
+CRAB = 3.23e-11
+RUNS_PER_SKY = 2
+ENERGY_MIN_TEV = 0.3
+LN10 = math.log(10.0)
+NAMES = {"log_parabola": ("amplitude", "alpha", "beta"), "power_law_cutoff": ("amplitude", "index", "lambda_")}
+
+
+@dataclass(frozen=True)
+class Sky:
+    """The truth of one sky: flux at 1 TeV in units of the Crab's, slope, curvature (natural log), cut-off, flare."""
+
+    number: int
+    flux: float
+    slope: float
+    beta: float
+    cutoff_tev: float
+    flare: float
+
+    @property
+    def shape(self) -> str:
+        """The model that is fitted."""
+        return "power_law_cutoff" if math.isfinite(self.cutoff_tev) else "log_parabola"
+
+    @property
+    def truth(self) -> tuple[float, float, float]:
+        """Parameters of the fitted model, averaged over the runs."""
+        amplitude = self.flux * CRAB * 0.5 * (1.0 + self.flare)
+        return amplitude, self.slope, self.beta if self.shape == "log_parabola" else 1.0 / self.cutoff_tev
+
+    def field(self, run: int) -> sky.Field:
+        """What shines during the first or second run."""
+        flux = self.flux * CRAB * (self.flare if run else 1.0)
+        return replace(
+            sky.field(SOURCE), flux_1tev_per_cm2_s_tev=flux, alpha=self.slope, beta=self.beta * LN10,
+            cutoff_tev=self.cutoff_tev,
+        )  # fmt: skip
+
+    def flux_above(self, energy_tev: float, run: int) -> float:
+        """True integral flux of a run, cm⁻² s⁻¹."""
+        grid = np.geomspace(energy_tev, 100.0, 4000)
+        return float(np.trapezoid(self.field(run).flux_per_cm2_s_tev(grid), grid))
+
+
+def skies(count: int) -> list[Sky]:
+    """Draw the truths: of every five skies one has a cut-off, one a flare, one hardly shines."""
+    rng = np.random.default_rng(20)
+    found = []
+    for number in range(count):
+        kind = number % 5
+        slope, flux = float(rng.uniform(2.1, 3.0)), float(rng.uniform(0.7, 2.5))
+        found.append(
+            Sky(
+                number,
+                flux=0.03 if kind == 4 else flux,
+                slope=slope - (0.3 if kind == 2 else 0.0),
+                beta=0.0 if kind == 2 else float(rng.uniform(0.0, 0.2)),
+                cutoff_tev=float(rng.uniform(3.0, 8.0)) if kind == 2 else math.inf,
+                flare=3.0 if kind == 3 else 1.0,
+            )
+        )
+    return found
+
+
+def plans_for(count: int, run_s: float) -> list[tuple[RunPlan, ...]]:
+    """Return runs of the season for each sky, all of one cell and no run twice, so that no two share background."""
+    dark = [
+        plan
+        for plan in programme(SEED, duration_s=run_s)
+        if plan.source == SOURCE and 5 <= plan.zd_deg < 35 and sky.nsb_of_run(SEED, plan.date, plan.run) < 1.9
+        if (plan.hv, plan.filter, plan.stereo, plan.sum_trigger) == ("nominal", "No_Filter", True, "No_Sumt")
+    ]
+    if len(dark) < RUNS_PER_SKY * count:
+        raise SystemExit(f"the season has {len(dark)} runs for {count} skies, {RUNS_PER_SKY * count} are needed")
+    return [tuple(dark[RUNS_PER_SKY * k : RUNS_PER_SKY * (k + 1)]) for k in range(count)]
+
+
+def analyse(one: Sky, plans: tuple[RunPlan, ...], store: Path, folder: Path, run_s: float) -> dict[str, Any]:
+    """Take one sky from showers to fluxes; kept in a file, so that a study that was stopped goes on."""
+    kept = folder / f"sky{one.number:02d}.json"
+    if kept.is_file():
+        return dict(json.loads(kept.read_text()))
+    logging.disable(logging.WARNING)
+    place = folder / f"sky{one.number:02d}"
+    made = {name: place / name for name in ("calibrated", "star", "superstar", "melibea", "dl3")}
+    for path in made.values():
+        path.mkdir(parents=True, exist_ok=True)
+    everything = programme(SEED, duration_s=run_s)
+    for k, plan in enumerate(plans):
+        nights.make_run(plan, everything, SEED + 1000 + one.number, made["calibrated"], field=one.field(k))
+    forest = store / "RFs" / CELL.period.name / CELL.zenith.name / CELL.moon.key
+    test = store / "MC" / "test" / "melibea" / CELL.period.name / CELL.zenith_moon
+    for telescope in (1, 2):
+        Star(sorted(made["calibrated"].glob(f"*_M{telescope}_*.root")), out=made["star"]).run()
+    SuperStar(sorted(made["star"].glob("*_I_*.root")), out=made["superstar"]).run()
+    Melibea(sorted(made["superstar"].glob("*_S_*.root")), forest=forest, out=made["melibea"]).run()
+    Dl3(sorted(made["melibea"].glob("*_Q_*.root")), mc=sorted(test.glob("*_Q_*.root")), out=made["dl3"]).run()
+    result = asdict(one) | _measured(one, made["dl3"])
+    shutil.rmtree(place)
+    kept.write_text(json.dumps(result, allow_nan=True))
+    return result
+
+
+def _measured(one: Sky, folder: Path) -> dict[str, Any]:
+    from magicpy_assets.core import sources
+    from magicpy_assets.formats.dl3 import open_observations
+    from magicpy_assets.science import light_curve
+    from magicpy_assets.science.spectrum_fit import fit
+
+    known = sources.by_name(SOURCE)
+    position = known.ra_deg, known.dec_deg
+    observations = open_observations(sorted(folder.glob("*_DL3_*.fits")))
+    spectrum = fit(observations, position, model=one.shape, stack=True)
+    curve = light_curve.light_curve(observations, position, energy_min_tev=ENERGY_MIN_TEV, model=_true_model(one))
+    points = curve.table["flux", "flux_err", "flux_ul", "is_ul"]
+    return {
+        "values": [spectrum.parameter(name)[0] for name in NAMES[one.shape]],
+        "errors": [spectrum.parameter(name)[1] for name in NAMES[one.shape]],
+        "covariance": spectrum.covariance[_order(spectrum, one)][:, _order(spectrum, one)].tolist(),
+        "truth": list(one.truth),
+        "significance": spectrum.significance,
+        "excess": spectrum.excess,
+        "converged": spectrum.converged,
+        "fluxes": [float(value) for value in points["flux"]],
+        "flux_errors": [float(value) for value in points["flux_err"]],
+        "flux_limits": [float(value) for value in points["flux_ul"]],
+        "true_fluxes": [one.flux_above(ENERGY_MIN_TEV, k) for k in range(RUNS_PER_SKY)],
+    }
+
+
+def _order(spectrum: Any, one: Sky) -> list[int]:
+    names = list(spectrum.parameters["name"])
+    return [names.index(name) for name in NAMES[one.shape]]
+
+
+def _true_model(one: Sky) -> Any:
+    from magicpy_assets.science.spectral_models import log_parabola, power_law_cutoff
+
+    if one.shape == "log_parabola":
+        return log_parabola(CRAB, one.slope, one.beta)
+    return power_law_cutoff(CRAB, one.slope, 1.0 / one.cutoff_tev)
+
+
+def prepared(folder: Path, run_s: float) -> Path:
+    """Return a store in which the forests and the test Monte Carlo of the cell are there."""
+    store = folder / "store"
+    settings = load_settings(store=str(store), forest={"off_hours": 0.5})
+    with open_session(settings) as session:
+        session.catalogue.refresh()
+        wanted = session.catalogue.runs()
+        mine = wanted[(wanted["source"] == SOURCE) & (wanted["cell"] == CELL.text)]["run"].tolist()[:1]
+        report = process(session, SOURCE, [CELL], datalevels.DL3.key, runs=mine)
+        report.raise_if_failed()
+    return store
+
+
+def main() -> int:
+    """Run the study from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--skies", type=int, default=20)
+    parser.add_argument("--run-seconds", type=float, default=900.0)
+    parser.add_argument("--store", type=Path, help="a store with forests and test Monte Carlo of the cell")
+    parser.add_argument("--keep", type=Path, help="work in this folder, leave it, and go on where it was left")
+    parser.add_argument("--docs", action="store_true", help="write the page of the documentation")
+    given = parser.parse_args()
+    folder = (given.keep or Path(tempfile.mkdtemp(prefix="closure-"))).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        store = given.store.absolute() if given.store else prepared(folder, given.run_seconds)
+        truths = skies(given.skies)
+        plans = plans_for(given.skies, given.run_seconds)
+        found: list[dict[str, Any]] = []
+        with ProcessPoolExecutor(2) as pool:
+            jobs = [
+                pool.submit(analyse, one, mine, store, folder, given.run_seconds)
+                for one, mine in zip(truths, plans, strict=True)
+            ]
+            for job in as_completed(jobs):
+                found.append(job.result())
+                last = found[-1]
+                print(
+                    f"sky {last['number']:2d}: {last['significance']:.1f} sigma, {len(found)} of {len(jobs)} done",
+                    flush=True,
+                )
+        page = page_of(sorted(found, key=lambda row: row["number"]), given.run_seconds)
+        print("\n".join(page))
+        if given.docs:
+            figure_of(found).savefig(DOCS / "figures" / "closure_pulls.png", dpi=80)
+            (DOCS / "closure.md").write_text("\n".join(page) + "\n", encoding="utf-8")
+    finally:
+        if given.keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def bright(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the skies whose spectrum can be fitted."""
+    return [row for row in found if row["flux"] > 0.1]
+
+
+def pulls(found: list[dict[str, Any]]) -> np.ndarray:
+    """Return (value - truth) / error of the three parameters of each bright sky."""
+    rows = bright(found)
+    return np.array([(np.array(row["values"]) - row["truth"]) / row["errors"] for row in rows])
+
+
+def distances(found: list[dict[str, Any]]) -> np.ndarray:
+    """Return the chi² of all three parameters together with their covariance, a number per bright sky."""
+    values = []
+    for row in bright(found):
+        scale = np.array([CRAB, 1.0, 1.0])
+        off = (np.array(row["values"]) - row["truth"]) / scale
+        values.append(float(off @ np.linalg.solve(np.array(row["covariance"]) / np.outer(scale, scale), off)))
+    return np.array(values)
+
+
+def flux_pulls(found: list[dict[str, Any]]) -> np.ndarray:
+    """Return (flux - truth) / error of every run of every bright sky."""
+    rows = bright(found)
+    return np.array(
+        [
+            (flux - true) / error
+            for row in rows
+            for flux, true, error in zip(row["fluxes"], row["true_fluxes"], row["flux_errors"], strict=True)
+        ]
+    )
+
+
+def limits(found: list[dict[str, Any]]) -> tuple[int, int]:
+    """Return how many upper limits of faint skies lie above the truth, and how many there are."""
+    pairs = [
+        (limit, true)
+        for row in found
+        if row["flux"] <= 0.1
+        for limit, true in zip(row["flux_limits"], row["true_fluxes"], strict=True)
+    ]
+    return sum(limit > true for limit, true in pairs), len(pairs)
+
+
+def page_of(found: list[dict[str, Any]], run_s: float) -> list[str]:
+    """Return the lines of the page."""
+    values, each, far = pulls(found), flux_pulls(found), distances(found)
+    n = len(values)
+    p_value = float(chi2.sf(far.sum(), 3 * n))
+    inside = float((np.abs(each) < 1).mean())
+    expected = float(norm.cdf(1) - norm.cdf(-1))
+    covered, asked = limits(found)
+    ratio = np.array(
+        [flux / true for row in bright(found) for flux, true in zip(row["fluxes"], row["true_fluxes"], strict=True)]
+    )
+    weights = 1 / np.array([
+        (error / true) ** 2
+        for row in bright(found)
+        for error, true in zip(row["flux_errors"], row["true_fluxes"], strict=True)
+    ])  # fmt: skip
+    mean, error = float(np.average(ratio, weights=weights)), float(1 / np.sqrt(weights.sum()))
+    lines = [
+        "# Closure: what is put in comes out",
+        "",
+        f"Made by `examples/closure.py --docs`: {len(found)} skies of the embedded observatory, each with a source of"
+        f" its own spectrum at the place of the Crab Nebula, {RUNS_PER_SKY} runs of {run_s:g} s in {CELL.text}, from"
+        " showers to fitted spectra with every program. Forests and responses are those of the cell. **Everything"
+        " here is simulated.**",
+        "",
+        "| sky | truth: flux (Crab), slope, β or 1/cut-off, flare | σ | amplitude (Crab) | slope | β or 1/cut-off |"
+        " χ² (3) |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    chis = iter(far)
+    for row in found:
+        truth = f"{row['flux']:.2f}, {row['slope']:.2f}, {row['truth'][2]:.3f}, {row['flare']:g}×"
+        if row["flux"] <= 0.1:
+            lines.append(f"| {row['number']} | {truth} | {row['significance']:.1f} | faint: limits only | | | |")
+            continue
+        amplitude = f"{row['values'][0] / CRAB:.2f} ± {row['errors'][0] / CRAB:.2f} (true {row['truth'][0] / CRAB:.2f})"
+        slope, third = (f"{row['values'][k]:.2f} ± {row['errors'][k]:.2f}" for k in (1, 2))
+        lines.append(
+            f"| {row['number']} | {truth} | {row['significance']:.1f} | {amplitude} | {slope} | {third} |"
+            f" {next(chis):.1f} |"
+        )
+    lines += [
+        "",
+        f"* Pulls of amplitude, slope and the third parameter over {n} skies: means"
+        f" {', '.join(f'{value:+.2f}' for value in values.mean(axis=0))} (± {1 / math.sqrt(n):.2f}), widths"
+        f" {', '.join(f'{value:.2f}' for value in values.std(axis=0, ddof=1))} (± {1 / math.sqrt(2 * n):.2f}).",
+        f"* Distance from the truth in all three: χ² = {far.sum():.1f} for {3 * n} degrees of freedom,"
+        f" p = {p_value:.2g}.",
+        f"* Fluxes above {1e3 * ENERGY_MIN_TEV:.0f} GeV, run by run: {inside:.0%} of {len(each)} within one error"
+        f" (expected {expected:.0%} ± {math.sqrt(expected * (1 - expected) / len(each)):.0%}); mean of flux over truth"
+        f" {mean:.3f} ± {error:.3f}.",
+        f"* Upper limits (95 %) of faint sources: {covered} of {asked} above the truth.",
+        "",
+        "The errors are statistical and of the data alone. The responses are made from some thousand simulated"
+        " showers, whose own error, about 3 to 6 % in a bin of effective area, is the same for all skies: means of pulls"
+        " may differ from zero, and the mean ratio from one, by that much.",
+        "",
+        "![Pulls of parameters and of fluxes](figures/closure_pulls.png)",
+        "",
+        "*Pulls of the fitted parameters (left) and of the fluxes run by run (right), with the normal distribution."
+        " Simulated.*",
+    ]
+    return lines
+
+
+def figure_of(found: list[dict[str, Any]]) -> Any:
+    """Draw the pulls."""
+    from magicpy_assets.plots.canvas import captioned, stamp_simulated
+
+    caption = (
+        f"Pulls of {len(bright(found))} simulated skies: parameters (left), fluxes run by run (right); line: normal."
+    )
+    figure, bottom = captioned(caption, simulated=True, size=(9.0, 4.2))
+    steps = np.linspace(-4, 4, 17)
+    for left, values, label in ((0.08, pulls(found).ravel(), "parameters"), (0.57, flux_pulls(found), "fluxes")):
+        axes = figure.add_axes((left, bottom + 0.06, 0.40, 0.86 - bottom))
+        axes.hist(values, steps.tolist(), color="#1f4e79", alpha=0.7)
+        grid = np.linspace(-4, 4, 200)
+        axes.plot(grid, norm.pdf(grid) * len(values) * (steps[1] - steps[0]), color="#c0392b")
+        axes.set_xlabel("(measured - true) / error")
+        axes.set_title(f"{label}: mean {values.mean():+.2f}, width {values.std(ddof=1):.2f}", fontsize=10)
+    return stamp_simulated(figure, True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -23,7 +23,7 @@ from magicpy_assets.engine.star_pointing import FAR_S, Track, mc_pointing
 from magicpy_assets.formats.calibrated import PEDESTAL, CalibratedFile, Drive, EventChunk, RunInfo
 from magicpy_assets.formats.runcard import Runcard
 from magicpy_assets.formats.star import write_star
-from magicpy_assets.science.bad_pixels import hot_pixels, interpolate_bad
+from magicpy_assets.science.bad_pixels import interpolate_bad
 from magicpy_assets.science.cleaning import CleaningCuts
 from magicpy_assets.science.hillas import PARAMETERS, parametrise, source_parameters
 from magicpy_assets.science.noise import AddedNoise, EmptyEvents, empty_events
@@ -183,8 +183,8 @@ def _provenance(path: Path, job: Job) -> dict[str, str]:
 
 def _job(file: CalibratedFile, settings: Settings, log: Log) -> Job:
     info, found = file.info, file.pedestal_of_pixels
-    hot = hot_pixels(found.rms_phe) & ~file.bad_pixels if found is not None else np.zeros_like(file.bad_pixels)
-    bad = file.bad_pixels | hot
+    bad = file.unusable_pixels
+    hot = bad & ~file.bad_pixels
     log(
         f"{file.path.name}: run {info.run}, M{info.telescope}, {file.n_events} events, "
         f"{file.bad_pixels.sum()} bad and {hot.sum()} hot pixels"

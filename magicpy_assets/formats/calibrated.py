@@ -57,6 +57,7 @@ from magicpy_assets.formats.root import (
     text_of,
     tree_of,
 )
+from magicpy_assets.science.bad_pixels import hot_pixels
 from magicpy_assets.science.camera import N_PIXELS
 
 __all__ = [
@@ -154,6 +155,18 @@ class CalibratedFile:
             return np.zeros(N_PIXELS, dtype=np.bool_)
         words = np.asarray(found[0]).reshape(-1, 4)[:N_PIXELS]
         return np.asarray((words[:, 1] & UNSUITABLE) != 0)
+
+    @cached_property
+    def unusable_pixels(self) -> NDArray[np.bool_]:
+        """Pixels that are bad by the calibration or hot by their pedestals, (1039,): images are made without them."""
+        found = self.pedestal_of_pixels
+        return self.bad_pixels if found is None else self.bad_pixels | hot_pixels(found.rms_phe)
+
+    def event(self, stereo_number: int) -> EventChunk | None:
+        """Return the one event of that number, or None if the file does not have it, or more than once."""
+        numbers = read(self._events, EVENT[0].branch, self.path)
+        places = np.flatnonzero(np.asarray(numbers) == stereo_number)
+        return self._chunk(int(places[0]), int(places[0]) + 1) if len(places) == 1 else None
 
     def chunks(self, most: int = 2048) -> Iterator[EventChunk]:
         """Go through the events in pieces of about `most`, so that memory stays bounded."""

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from magicpy_assets.core.settings import Settings, load_settings
-from magicpy_assets.defs import automation, partitions, resources
+from magicpy_assets.defs import automation, lost_runs, partitions, resources
 from magicpy_assets.defs.assets import (
     archive,
     calibrated,
@@ -96,6 +96,7 @@ def _assembled(chosen: Settings, overrides: dict[str, Any]) -> dg.Definitions:
             automation.new_nights(cells, keys, jobs, chosen),
             automation.combine_when_done(chosen.sources, jobs),
             automation.what_is_broken(),
+            lost_runs.lost_runs(),
         ],
         schedules=[automation.nightly(refresh)],
         resources=resources.resources(chosen) | overrides,

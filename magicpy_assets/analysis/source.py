@@ -13,6 +13,7 @@ from magicpy_assets.analysis.balance import Balance, balance
 from magicpy_assets.analysis.fast import run_fast
 from magicpy_assets.analysis.getting import get_levels, levels_of
 from magicpy_assets.analysis.moonlight import MoonCheck
+from magicpy_assets.analysis.peek import event_of, peek
 from magicpy_assets.analysis.products import Products
 from magicpy_assets.analysis.random_forests import find_forests
 from magicpy_assets.analysis.report import AnalysisReport, report_of
@@ -29,7 +30,10 @@ from magicpy_assets.pipeline.runbooks import runbooks_of
 from magicpy_assets.plots.bars import bars
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from magicpy_assets.formats.runbook import Runbook
+    from magicpy_assets.pipeline.events import Event
 
 
 class Source(Products):
@@ -179,6 +183,29 @@ class Source(Products):
     def balance(self) -> Balance:
         """Return the books of the selected runs: what is there of each, level by level, and why others stopped."""
         return balance(self._in_period(), self.name, self.plan(datalevels.DL3.key))
+
+    def peek(self, run: int | None = None, event: int | str | None = None) -> Figure:
+        """Draw the selected runs; or one run; or one event of it, in both cameras.
+
+        Parameters
+        ----------
+        run
+            Run number.
+        event
+            Stereo number, or `brightest`, `gamma` (the least hadron-like) or `random`.
+
+        Raises
+        ------
+        UnknownNameError
+            If the source does not have the run, or the run does not have the event.
+        MissingInputError
+            If files that it takes are not in the store: star files for a run, calibrated ones for an event.
+        """
+        return peek(self, run, event)
+
+    def event(self, run: int, event: int | str = "brightest") -> Event:
+        """Return one event with the images of both telescopes, made again from the calibrated files; see `peek`."""
+        return event_of(self, run, event)
 
     def report(self) -> AnalysisReport:
         """Write the report of what has been made: to be shown, or kept with `.save(folder)`."""

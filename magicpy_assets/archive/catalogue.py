@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _STATE = "reports.json"
+_ATTRIBUTES = b"PANDAS_ATTRS"
+"""Where Parquet files keep what pandas calls `attrs`."""
 
 
 class Catalogue:
@@ -111,6 +114,16 @@ class Catalogue:
         if period is not None:
             table = table[table["period"] == period.name]
         return table.reset_index(drop=True)
+
+    def simulated(self, nights: Iterable[date]) -> bool:
+        """Tell whether the run report of any of these nights says that it is simulated."""
+        import pyarrow.parquet as pq
+
+        for path in map(self.layout.catalogue, nights):
+            said = (pq.read_metadata(path).metadata or {}).get(_ATTRIBUTES, b"{}") if path.is_file() else b"{}"
+            if json.loads(said).get("simulated"):
+                return True
+        return False
 
     def _all_runs(self) -> pd.DataFrame:
         """Return the table of all runs, read again only if a night has changed."""

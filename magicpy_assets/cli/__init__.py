@@ -13,7 +13,20 @@ from typing import Annotated
 
 import typer
 
-from magicpy_assets.cli import care, chain, dl3, events, maps, observatory, report, results, runbooks, sources, training
+from magicpy_assets.cli import (
+    care,
+    chain,
+    dl3,
+    events,
+    maps,
+    observatory,
+    peek,
+    report,
+    results,
+    runbooks,
+    sources,
+    training,
+)
 from magicpy_assets.cli.options import echo
 from magicpy_assets.core.errors import MagicpyError
 from magicpy_assets.version import __version__
@@ -71,6 +84,7 @@ app.command()(events.theta2)
 app.command("light-curve")(events.light_curve)
 app.command()(results.spectrum)
 app.command()(maps.skymap)
+app.command()(peek.peek)
 app.command()(chain.fast)
 app.command()(report.report)
 app.command()(chain.plan)

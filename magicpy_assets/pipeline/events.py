@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -185,6 +185,20 @@ class Event:
             again = " and ".join(f"{image.size_phe:.0f}" for image in self.images)
             lines.append(f"images are not those of the star files: cleaned again, they hold {again} phe")
         return lines
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is known of the event without its pixels, for JSON."""
+        return {
+            "source": self.source,
+            "run": self.run,
+            "event": self.number,
+            "cell": self.cell.text,
+            "mjd": self.mjd,
+            "simulated": self.simulated,
+            "as_analysed": self.as_analysed,
+            "theta_deg": self.theta_deg,
+            "values": dict(self.values),
+        }
 
     def __str__(self) -> str:
         head = f"{self.source}, run {self.run}, event {self.number}, {self.cell.text}"

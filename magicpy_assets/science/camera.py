@@ -89,6 +89,15 @@ def pixel_of(x_mm: float, y_mm: float) -> int:
     return int(_NUMBER[int(nearest_q) + _REACH, int(nearest_r) + _REACH])
 
 
+@njit(cache=True)
+def pixels_of(x_mm: NDArray[np.float64], y_mm: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the numbers of the pixels that points (mm) fall into, (n,); -1 outside the camera."""
+    found = np.empty(len(x_mm), np.int64)
+    for i in range(len(x_mm)):
+        found[i] = pixel_of(x_mm[i], y_mm[i])
+    return found
+
+
 def degrees_of(length_mm: ArrayLike) -> NDArray[np.float64]:
     """Turn a length in the camera (mm) into degrees, linearly as MARS does: 0.0033703 deg/mm."""
     return np.degrees(np.asarray(length_mm, dtype=np.float64) / FOCAL_MM)

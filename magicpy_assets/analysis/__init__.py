@@ -7,12 +7,13 @@ _HOMES = {
     "Source": "source",
     "Off": "off",
     "MC": "monte_carlo",
+    "compare": "compare",
     "fast_analysis": "source",
     "train_random_forests": "random_forests",
     "observed": "observed",
 }
 
-__all__ = ["MC", "Off", "Source", "fast_analysis", "observed", "train_random_forests"]
+__all__ = ["MC", "Off", "Source", "compare", "fast_analysis", "observed", "train_random_forests"]
 
 
 def __getattr__(name: str) -> Any:

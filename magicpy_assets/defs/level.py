@@ -20,7 +20,8 @@ from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.run import run
 from magicpy_assets.pipeline.session import Session
 from magicpy_assets.pipeline.tasks import Task
-from magicpy_assets.store.records import Record, fingerprint, read_record
+from magicpy_assets.store.events import note_runs
+from magicpy_assets.store.records import RECORDS, Record, fingerprint, read_record
 
 Check = Callable[[Session, Report], dg.AssetCheckResult]
 Question = Callable[[Session, Report], Verdict]
@@ -29,6 +30,8 @@ Planner = Callable[[Session, Cell], Plan]
 
 
 OWNERS = ["team:magic"]
+MOST_FINGERPRINTS = 12
+"""Fingerprints of products that an event names; all are in the folder of records."""
 POOL = "programs"
 """Steps that run programs share this pool, so that runs beside each other do not ask too much of one machine."""
 
@@ -148,6 +151,7 @@ class Level:
         with magic.session() as session:
             session.catalogue.refresh()
             report = run(session, self.planned(session, cell))
+            note_makers(report, context.run.run_id)
             metadata = describe(report)
             if len(report):
                 results = [check(session, report) for check in self.checks]
@@ -161,6 +165,17 @@ class Level:
         return dg.MaterializeResult(
             metadata=metadata, data_version=dg.DataVersion(data_version(report)), check_results=results
         )
+
+
+def note_makers(report: Report, run_id: str) -> None:
+    """Note beside the records which products this run has made, so that their history leads to its event."""
+    made_now: dict[Path, dict[str, str]] = {}
+    for row in report.rows:
+        record = read_record(Path(row.product)) if row.state == "done" else None
+        if record is not None:
+            made_now.setdefault(Path(row.product).parent, {})[record.fingerprint] = run_id
+    for folder, runs in made_now.items():
+        note_runs(folder, runs)
 
 
 def of_source(source: str, stage: str) -> Planner:
@@ -218,6 +233,11 @@ def describe(report: Report) -> dict[str, Any]:
     records = _records(report)
     metadata["bytes"] = sum(record.size or 0 for record in records)
     metadata["simulated"] = any(record.simulated for record in records)
+    if records:
+        products = [Path(row.product) for row in report.rows if read_record(Path(row.product)) is not None]
+        metadata["records"] = dg.MetadataValue.path(str(products[0].parent / RECORDS))
+        first = [record.fingerprint[:12] for record in records[:MOST_FINGERPRINTS]]
+        metadata["fingerprints"] = ", ".join(first) + (" …" if len(records) > len(first) else "")
     table = report.table
     if not table.empty:
         metadata["seconds"] = float(table["seconds"].sum())

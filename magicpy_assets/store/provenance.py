@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from magicpy_assets.core.errors import MissingInputError
+from magicpy_assets.store.events import read_runs
 from magicpy_assets.store.layout import Layout
 from magicpy_assets.store.records import RECORDS, Record, read_record
 
@@ -23,6 +24,8 @@ CARD_LENGTH = 68
 class Node:
     """A product with its record, and the nodes of what it was made from. `record` is None where it is gone.
 
+    `run` is the id of the run of Dagster that made it, empty if it was made elsewhere.
+
     What several products were made from, such as a forest, is one node that all of them share.
     """
 
@@ -30,6 +33,7 @@ class Node:
     fingerprint: str
     record: Record | None
     inputs: tuple[Node, ...] = ()
+    run: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the tree as plain values; what has been told before is named only."""
@@ -44,6 +48,8 @@ class Node:
             record = self.record
             values |= {key: getattr(record, key) for key in ("stage", "program", "program_version", "start", "host")}
             values |= {"parameters": dict(record.parameters), "simulated": record.simulated}
+        if self.run:
+            values["dagster_run"] = self.run
         return values | {"inputs": [node._to_dict(told) for node in self.inputs]}
 
     def __str__(self) -> str:
@@ -86,7 +92,8 @@ class Node:
         if self.record is None:
             return " (no record)"
         record = self.record
-        parts = (record.stage, f"{record.program} {record.program_version}".strip(), record.start)
+        told = f"Dagster run {self.run}" if self.run else ""
+        parts = (record.stage, f"{record.program} {record.program_version}".strip(), record.start, told)
         parameters = ", ".join(f"{key}={value}" for key, value in sorted(record.parameters.items()))
         return f" ({', '.join(filter(None, parts))})" + (f" [{parameters}]" if parameters else "")
 
@@ -102,7 +109,8 @@ def history(product: Path) -> Node:
     record = read_record(product)
     if record is None:
         raise MissingInputError(f"{product} has no record", hint="only products of a store have a history")
-    return _Family(Layout.of(product).root).node(product.name, record.fingerprint, record)
+    family = _Family(Layout.of(product).root)
+    return family.node(product.name, record.fingerprint, record, product.parent)
 
 
 class _Family:
@@ -111,21 +119,30 @@ class _Family:
     def __init__(self, root: Path) -> None:
         self.places: dict[str, list[Path]] = {}
         self.nodes: dict[tuple[str, str], Node] = {}
+        self.runs: dict[Path, dict[str, str]] = {}
         for path in root.rglob(f"{RECORDS}/*.json"):
             name = path.name.removesuffix(".json")
             self.places.setdefault(name, []).append(path.parent.parent / name)
 
-    def node(self, name: str, fingerprint: str, record: Record | None) -> Node:
+    def node(self, name: str, fingerprint: str, record: Record | None, folder: Path | None) -> Node:
         inputs = tuple(self.of(*known) for known in record.inputs) if record else ()
-        return Node(name, fingerprint, record, inputs)
+        return Node(name, fingerprint, record, inputs, self.runs_in(folder).get(fingerprint, "") if folder else "")
+
+    def runs_in(self, folder: Path) -> dict[str, str]:
+        if folder not in self.runs:
+            self.runs[folder] = read_runs(folder)
+        return self.runs[folder]
 
     def of(self, name: str, fingerprint: str) -> Node:
         key = (name, fingerprint)
         if key not in self.nodes:
-            records = (read_record(place) for place in self.places.get(name, ()))
-            found = next((record for record in records if record and record.fingerprint == fingerprint), None)
+            records = ((place, read_record(place)) for place in self.places.get(name, ()))
+            found = next(
+                ((place, record) for place, record in records if record and record.fingerprint == fingerprint), None
+            )
             self.nodes[key] = Node(name, fingerprint, None)  # for a broken record that names itself
-            self.nodes[key] = self.node(name, fingerprint, found)
+            place, record = found if found else (None, None)
+            self.nodes[key] = self.node(name, fingerprint, record, place.parent if place else None)
         return self.nodes[key]
 
 

@@ -29,7 +29,11 @@ def test_only_the_cell_that_gained_runs_is_asked_for(declarative):
         for cell in (CELL, OTHER):
             observe(instance, cell, "a")
             for spec in declarative.resolve_all_asset_specs():
-                if spec.partitions_def is not None and spec.key.path[-1] not in ("archive", "period_spectrum", "report"):
+                if spec.partitions_def is not None and spec.key.path[-1] not in (
+                    "archive",
+                    "period_spectrum",
+                    "report",
+                ):
                     instance.report_runless_asset_event(dg.AssetMaterialization(spec.key, partition=cell))
         first = dg.evaluate_automation_conditions(defs=declarative, instance=instance)
         observe(instance, CELL, "b")

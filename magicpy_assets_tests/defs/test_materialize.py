@@ -1,9 +1,12 @@
 """All seven levels of a cell through Dagster, then again with nothing to do."""
 
+from pathlib import Path
+
 import dagster as dg
 import pytest
 
 from magicpy_assets.definitions import build_defs
+from magicpy_assets.store.provenance import history
 from magicpy_assets_tests.conftest import settings_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chain")]
@@ -49,6 +52,8 @@ def test_seven_levels_of_a_cell_then_nothing(built):
         assert len(checks) == 35
         assert all(check.passed for check in checks)
 
+        assert_events_and_histories_lead_to_each_other(result)
+
         versions = data_versions(result)
         again = materialise(built, instance, CELL)
         for level in LEVELS:
@@ -56,6 +61,18 @@ def test_seven_levels_of_a_cell_then_nothing(built):
             assert metadata["done"].value == 0, level
             assert metadata["cached"].value > 0, level
         assert data_versions(again) == versions
+
+
+def assert_events_and_histories_lead_to_each_other(result):
+    """The event names the records and fingerprints; the history of a product names the run, also of its inputs."""
+    metadata = metadata_of(result, "CrabNebula/superstar")
+    folder = Path(metadata["records"].value).parent
+    tree = history(next(iter(folder.glob("*_S_*.root"))))
+    assert tree.run == result.run_id
+    assert {node.run for node in tree.inputs} == {result.run_id}
+    assert f"Dagster run {result.run_id}" in str(tree)
+    assert tree.to_dict()["dagster_run"] == result.run_id
+    assert tree.fingerprint[:12] in metadata["fingerprints"].value
 
 
 def data_versions(result):

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from magicpy_assets.defs.assets.results import light_curve_of, spectrum_of, theta2_of
-from magicpy_assets.defs.level import OWNERS, POOL, code_reference, data_version, describe, made
+from magicpy_assets.defs.level import OWNERS, POOL, code_reference, data_version, describe, made, note_makers
 from magicpy_assets.defs.partitions import PERIOD
 from magicpy_assets.defs.resources import Magic
 from magicpy_assets.mars.programs import Spectra
@@ -79,6 +79,7 @@ def _combine(context: dg.AssetExecutionContext, magic: Magic, source: str, perio
         session.catalogue.refresh()
         planned = plan_combined(session, source, period)
         report = run(session, planned)
+    note_makers(report, context.run.run_id)
     metadata, files = describe(report), made(report)
     metadata["cells"] = ", ".join(cell.text for cell in cells_in(planned)) or "none"
     passed = True

@@ -1,0 +1,186 @@
+"""What Dagster costs: loading, a cell with nothing to do, a backfill, a sensor tick, memory. Ratios in one run.
+
+python benchmarks/bench_dagster.py [--full]
+
+With --full also the seven levels of a small cell from nothing, which trains its forests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from magicpy_assets.core import sources
+from magicpy_assets.core.cell import Cell
+from magicpy_assets.core.runs import REPORT_COLUMNS
+from magicpy_assets.core.settings import Settings, load_settings
+from magicpy_assets.definitions import build_defs
+from magicpy_assets.observatory.programme import programme
+from magicpy_assets.observatory.reports import run_table
+from magicpy_assets.observatory.server import serve
+from magicpy_assets.pipeline.run import process
+from magicpy_assets.pipeline.session import open_session
+
+CELL = Cell.parse("ST0316/za05to35/weak")
+NIGHTS = (date(2020, 11, 16), date(2020, 11, 24), date(2020, 12, 15), date(2020, 12, 23))
+REPEATS = 5
+YEARS = 10
+BACKFILL = 24
+LOADS = """
+import time, sys
+begin = time.perf_counter()
+import dagster
+middle = time.perf_counter()
+from magicpy_assets.core.settings import load_settings
+from magicpy_assets.definitions import build_defs
+build_defs(load_settings(sources=tuple(sys.argv[1].split(","))))
+print(middle - begin, time.perf_counter() - middle)
+"""
+
+
+def median_s(what: Callable[[], object], repeats: int = REPEATS) -> float:
+    """Return the median time of a call, s."""
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        what()
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times)
+
+
+def loading() -> None:
+    """Print how long the definitions take to load, by number of sources, against the import of Dagster itself."""
+    names = [source.name for source in sources.all_sources()]
+    print(f"{'sources':>8} {'import dagster / s':>20} {'definitions / s':>16} {'ratio':>6}")
+    for count in (1, 10, 50):
+        rows = []
+        for _ in range(REPEATS):
+            words = [sys.executable, "-c", LOADS, ",".join(names[:count])]
+            rows.append([float(word) for word in subprocess.check_output(words, text=True).split()])
+        whole, own = (statistics.median(column) for column in zip(*rows, strict=True))
+        print(f"{count:>8} {whole:>20.2f} {own:>16.2f} {own / whole:>6.2f}")
+
+
+def materialise(definitions: dg.Definitions, wanted: list[Any], cell: str, instance: dg.DagsterInstance) -> None:
+    """Materialise some assets in a cell."""
+    result = dg.materialize(wanted, resources=definitions.resources, instance=instance, partition_key=cell)
+    assert result.success
+
+
+def cells(settings: Settings) -> None:
+    """Print what a cell with nothing to do costs in the pipeline and in Dagster, and a backfill of such cells."""
+    definitions = build_defs(settings)
+    levels = [one for one in definitions.assets or [] if isinstance(one, dg.AssetsDefinition) if one.check_specs]
+    mine = [one for one in levels if one.key.path[0] == "CrabNebula" and one.key.path[-1] not in ("spectrum",)]
+    by_cell = [one for one in mine if isinstance(one.partitions_def, dg.MultiPartitionsDefinition)]
+    superstar = [one for one in by_cell if one.key.path[-1] in ("calibrated", "star", "superstar")]
+    with open_session(settings) as session:
+        session.catalogue.refresh()
+        bare = median_s(lambda: process(session, "CrabNebula", [CELL], "superstar"))
+    with dg.DagsterInstance.local_temp() as own:
+        shown = median_s(lambda: materialise(definitions, superstar, CELL.key, own))
+        print(f"a cell with nothing to do, three levels: pipeline {bare:.2f} s, Dagster {shown:.2f} s,")
+        print(f"  ratio {shown / bare:.1f}; {(shown - bare) / 3:.2f} s for each level")
+        keys = by_cell[0].partitions_def.get_partition_keys()[:BACKFILL]
+        begin = time.perf_counter()
+        for key in keys:
+            materialise(definitions, superstar, key, own)
+        spent = time.perf_counter() - begin
+        print(f"backfill of {len(keys)} cells, one after the other: {spent:.1f} s, {spent / len(keys):.2f} s a cell")
+
+
+def ten_years(store: Path) -> int:
+    """Write a catalogue of ten years, the season's nights again and again; returns how many nights."""
+    season = run_table(programme(316), 316)
+    parts = []
+    for turn in range(YEARS * 4):
+        part = season.copy()
+        part["run"] += 20_000 * turn
+        part["date"] += np.timedelta64(91 * turn, "D")
+        parts.append(part)
+    runs = pd.concat(parts, ignore_index=True).astype({column.name: column.dtype for column in REPORT_COLUMNS})
+    (store / "catalogue").mkdir(parents=True)
+    nights = runs.groupby(runs["date"].dt.strftime("%Y_%m_%d"))
+    for night, table in nights:
+        table.to_parquet(store / "catalogue" / f"{night}.parquet")
+    return len(nights)
+
+
+def tick() -> None:
+    """Print the time of a tick of the sensor for new nights on a catalogue of ten years, against one of the season."""
+    for label, fill in (("ten years", ten_years), ("one season", one_season)):
+        with tempfile.TemporaryDirectory() as folder:
+            count = fill(Path(folder))
+            settings = load_settings(store=folder, archive={"url": "http://127.0.0.1:9", "offline": True})
+            definitions = build_defs(settings)
+            (sensor,) = (one for one in definitions.sensors or [] if one.name == "new_nights")
+
+            def once(sensor: Any = sensor, definitions: dg.Definitions = definitions) -> None:
+                with dg.DagsterInstance.ephemeral() as instance:
+                    context = dg.build_sensor_context(instance=instance, resources=dict(definitions.resources or {}))
+                    sensor(context)
+
+            begin = time.perf_counter()
+            once()
+            first = time.perf_counter() - begin
+            print(f"sensor tick, {label} ({count} nights): first {first:.2f} s, then {median_s(once):.2f} s")
+
+
+def one_season(store: Path) -> int:
+    """Write the season's catalogue; returns how many nights."""
+    runs = run_table(programme(316), 316)
+    runs = runs.astype({column.name: column.dtype for column in REPORT_COLUMNS})
+    (store / "catalogue").mkdir(parents=True)
+    nights = runs.groupby(runs["date"].dt.strftime("%Y_%m_%d"))
+    for night, table in nights:
+        table.to_parquet(store / "catalogue" / f"{night}.parquet")
+    return len(nights)
+
+
+def main() -> int:
+    """Print all figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true")
+    full = parser.parse_args().full
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    loading()
+    tick()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serve(Path(folder) / "sky", 316, nights=NIGHTS, duration_s=20) as server,
+    ):
+        os.environ["MAGICPY_ARCHIVE_PASSWORD"] = server.password
+        settings = load_settings(
+            store=str(Path(folder) / "store"), archive={"url": server.url, "user": server.user}, compute={"workers": 2}
+        )
+        with open_session(settings) as session:
+            session.catalogue.refresh()
+            begin = time.perf_counter()
+            process(session, "CrabNebula", [CELL], "spectra" if full else "superstar")
+            spent = time.perf_counter() - begin
+            print(f"a small cell from nothing to {'spectra' if full else 'superstar'}: {spent:.1f} s in the pipeline")
+        cells(settings)
+    own, children = (
+        resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    print(f"memory: {own:.0f} MB here, {children:.0f} MB in the largest child")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

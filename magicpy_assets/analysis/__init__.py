@@ -7,7 +7,7 @@ _HOMES = {
     "Source": "source",
     "Off": "off",
     "MC": "monte_carlo",
-    "compare": "compare",
+    "compare": "comparing",
     "fast_analysis": "source",
     "train_random_forests": "random_forests",
     "observed": "observed",

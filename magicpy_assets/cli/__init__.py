@@ -16,6 +16,7 @@ import typer
 from magicpy_assets.cli import (
     care,
     chain,
+    compare,
     dl3,
     events,
     maps,
@@ -87,6 +88,7 @@ app.command()(maps.skymap)
 app.command()(peek.peek)
 app.command()(chain.fast)
 app.command()(report.report)
+app.command()(compare.compare)
 app.command()(chain.plan)
 app.command()(care.status)
 app.add_typer(observatory.app, name="observatory")

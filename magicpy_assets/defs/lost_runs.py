@@ -4,10 +4,12 @@ Dagster notices by itself when a run's process ends while the code server lives.
 and the run would stay in the queue's way for ever.
 """
 
+import contextlib
 import json
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 from dagster._core.storage.tags import GRPC_INFO_TAG
@@ -76,4 +78,7 @@ def _is_there(pid: int) -> bool:
         return False
     except PermissionError:
         return True
+    with contextlib.suppress(OSError):
+        # A process that has ended is listed until somebody asks how it ended; its state is Z.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return True

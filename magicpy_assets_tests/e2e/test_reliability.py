@@ -114,6 +114,8 @@ def home(environment, tmp_path) -> Path:
     folder = tmp_path / "home"
     folder.mkdir()
     shutil.copy(ROOT / "dagster.yaml", folder / "dagster.yaml")
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        instance.get_runs()  # its tables are made now: two processes that make them at once get in each other's way
     return folder
 
 
@@ -178,6 +180,7 @@ def kill_all_with(text: str) -> None:
 
 def test_a_run_that_lives_is_left_alone(home):
     """A run whose process is there is not lost, though its code server answers no more."""
+    from dagster._core.events import EngineEventData
     from dagster._core.storage.tags import GRPC_INFO_TAG
 
     with dg.DagsterInstance.from_config(str(home)) as instance:
@@ -186,7 +189,7 @@ def test_a_run_that_lives_is_left_alone(home):
             dg.job(name="nothing")(lambda: None), tags={GRPC_INFO_TAG: gone}, status=dg.DagsterRunStatus.STARTED
         )
         instance.report_engine_event(
-            "started", run, dg.EngineEventData({"pid": dg.MetadataValue.text(str(os.getpid()))})
+            "started", run, EngineEventData({"pid": dg.MetadataValue.text(str(os.getpid()))})
         )
         assert list(fail_lost_runs(instance)) == []
         instance.report_run_canceled(run)

@@ -201,9 +201,9 @@ class SelectedRuns:
         return path
 
     def new_since(self, name: str) -> state.Since:
-        """Return which selected runs are new, and which are gone, since a search was kept under that name."""
+        """Return which selected runs are new, gone, or changed (cell, duration, sky), since a search was kept."""
         saved = state.read(state.place_of(self.session.layout, self.name, name))
-        return state.compared(saved.runs, map(int, self.runs["run"]))
+        return state.compared(saved, self.runs)
 
     def _state(self) -> state.Saved:
         return state.Saved(
@@ -212,6 +212,7 @@ class SelectedRuns:
             conditions=tuple((cut.column, cut.condition) for cut in self.selection.cuts),
             runs=tuple(int(run) for run in self.runs["run"]),
             settings=state.explicit(self.session.settings),
+            seen=state.seen_of(self.runs),
         )
 
     def __repr__(self) -> str:

@@ -7,11 +7,11 @@ conditions of the filters are kept beside the runs: applied again, they let in r
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from magicpy_assets.core.errors import InputError, MissingInputError
 from magicpy_assets.core.selection import as_plain
@@ -19,9 +19,14 @@ from magicpy_assets.core.settings import Settings, load_settings
 from magicpy_assets.store.layout import Layout
 from magicpy_assets.store.records import pending
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 FILE_NAME = "analysis.toml"
 SEARCHES = "searches"
 VERSION = 1
+LOOKED_AT = ("cell", "duration_s", "nsb")
+"""What is kept of each run: when one of these differs, it has changed."""
 _RANGE = {"from", "to"}
 
 
@@ -41,6 +46,8 @@ class Saved:
         Settings that were not the default, by dotted key.
     saved
         When, UTC.
+    seen
+        What was known of each run, by its number: the columns `LOOKED_AT`. Runs of older files have nothing.
     """
 
     source: str
@@ -49,29 +56,70 @@ class Saved:
     runs: tuple[int, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
     saved: datetime | None = None
+    seen: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Since:
-    """What has changed among selected runs: run numbers that are new, and that are gone."""
+    """What has changed among selected runs: run numbers that are new, that are gone, and that are not what they were.
+
+    `changed` says of each of these what was and what is, by column.
+    """
 
     new: tuple[int, ...]
     gone: tuple[int, ...]
+    changed: Mapping[int, Mapping[str, tuple[Any, Any]]] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        if not (self.new or self.gone):
+        if not (self.new or self.gone or self.changed):
             return "nothing has changed"
-        return "; ".join(
-            f"{len(runs)} runs {word}: {', '.join(map(str, runs))}"
+        parts = [
+            f"{_runs(len(runs))} {word}: {', '.join(map(str, runs))}"
             for word, runs in (("new", self.new), ("gone", self.gone))
             if runs
-        )
+        ]
+        if self.changed:
+            each = (
+                f"{run} ({', '.join(f'{column} {old} -> {new}' for column, (old, new) in columns.items())})"
+                for run, columns in self.changed.items()
+            )
+            parts.append(f"{_runs(len(self.changed))} changed: {', '.join(each)}")
+        return "; ".join(parts)
 
 
-def compared(before: Iterable[int], now: Iterable[int]) -> Since:
-    """Compare two selections by run number."""
-    old, current = set(before), set(now)
-    return Since(tuple(sorted(current - old)), tuple(sorted(old - current)))
+def _runs(count: int) -> str:
+    return f"{count} run{'' if count == 1 else 's'}"
+
+
+def seen_of(runs: pd.DataFrame) -> dict[int, dict[str, Any]]:
+    """Return what is kept of each run of a run table, by its number: the columns `LOOKED_AT`."""
+    kept = {
+        "cell": runs["cell"].astype(str),
+        "duration_s": runs["duration_s"].astype(float).round(1),
+        "nsb": runs["nsb"].astype(float).round(2),
+    }
+    return {
+        int(run): dict(zip(kept, values, strict=True))
+        for run, *values in zip(runs["run"].tolist(), *(kept[name].tolist() for name in LOOKED_AT), strict=True)
+    }
+
+
+def compared(before: Saved, now: pd.DataFrame) -> Since:
+    """Compare runs that were kept with a run table of now."""
+    old, current = set(before.runs), seen_of(now)
+    changed = {}
+    for run in sorted(old & set(current) & set(before.seen)):
+        was, now_is = before.seen[run], current[run]
+        columns = {
+            name: (was[name], now_is[name]) for name in LOOKED_AT if name in was and not _same(was[name], now_is[name])
+        }
+        if columns:
+            changed[run] = columns
+    return Since(tuple(sorted(set(current) - old)), tuple(sorted(old - set(current))), changed)
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(one == other or (one != one and other != other))  # a number that is none equals nothing
 
 
 def place_of(layout: Layout, source: str, search: str | None = None) -> Path:
@@ -122,6 +170,7 @@ def write(path: Path, saved: Saved) -> None:
         "runs": list(saved.runs),
         "filter": [{"column": column, "condition": _written(column, value)} for column, value in saved.conditions],
         "settings": dict(saved.settings),
+        "seen": {str(run): dict(columns) for run, columns in saved.seen.items()},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with pending(path) as temporary:
@@ -169,9 +218,10 @@ def read(path: Path) -> Saved:
             source=_text(values["source"]),
             period=_text(values["period"]) if "period" in values else None,
             conditions=tuple((_text(row["column"]), _read_condition(row["condition"])) for row in values["filter"]),
-            runs=tuple(int(run) for run in values["runs"]),
+            runs=tuple(_whole(run) for run in values["runs"]),
             settings={_text(key): value for key, value in values["settings"].items()},
-            saved=values["saved"],
+            saved=_time(values["saved"]),
+            seen={int(run): dict(columns) for run, columns in values.get("seen", {}).items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path} is not complete: {error!r}", hint="mend it by hand, or save again") from error
@@ -183,9 +233,21 @@ def _text(value: Any) -> str:
     return value
 
 
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is no run number")
+    return value
+
+
+def _time(value: Any) -> datetime:
+    if not isinstance(value, datetime):
+        raise TypeError(f"{value!r} is no time at which something was saved")
+    return value
+
+
 def _read_condition(value: Any) -> Any:
     if isinstance(value, dict):
-        if not value or set(value) - _RANGE:
+        if set(value) - _RANGE:
             raise ValueError(f"{value} is no range")
         return value.get("from"), value.get("to")
     if not isinstance(value, str | int | float | bool | list | date | datetime):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -20,6 +22,7 @@ FILTER = {
     "L1_rate": ">0.0",
     "nsb": (None, 2.5),
     "date": (date(2020, 11, 1), date(2020, 12, 31)),
+    "az_deg": (None, None),
     "sum_trigger": "No_Sumt",
 }
 
@@ -81,6 +84,11 @@ def test_a_function_cannot_be_saved_and_the_old_file_stays(saved, settings):
         (lambda text: text + "\n[[broken", "no TOML"),
         (lambda text: text.replace("runs =", "rums ="), "not complete"),
         (lambda text: text.replace('condition = ">0.0"', "condition = {a = 1}"), "not complete"),
+        (lambda text: re.sub(r"saved = .*", "saved = 7", text), "no time"),
+        (lambda text: re.sub(r"saved = .*", 'saved = "yesterday"', text), "no time"),
+        (lambda text: re.sub(r"runs = \[", 'runs = ["12", ', text), "no run number"),
+        (lambda text: re.sub(r"runs = \[", "runs = [true, ", text), "no run number"),
+        (lambda text: re.sub(r"\[seen\.\d+\]", "[seen.first]", text, count=1), "not complete"),
     ],
 )
 def test_a_file_that_cannot_be_understood_is_told_and_left(saved, settings, change, words):
@@ -113,6 +121,47 @@ def test_what_is_new_since_a_search(settings):
             crab.save_search("../elsewhere")
 
 
+@pytest.mark.xdist_group("chain")
+def test_runs_that_have_changed_since_a_search_are_told_with_what(settings):
+    with Source("Crab", periods.ST0316, settings=settings, quiet=True) as crab:
+        crab.search()
+        path = crab.save_search("before")
+        kept = state.read(path)
+        first, second, third = kept.runs[:3]
+        seen = {run: dict(columns) for run, columns in kept.seen.items()}
+        seen[first]["cell"] = "ST0316/za05to35/high"
+        seen[second] |= {"duration_s": 7.0, "nsb": 9.5}
+        del seen[third]  # of a run that was kept before this was looked at, nothing can be said
+        state.write(path, replace(kept, seen=seen))
+        since = crab.new_since("before")
+        now = crab.runs.set_index("run")
+        assert since.changed == {
+            first: {"cell": ("ST0316/za05to35/high", now.loc[first, "cell"])},
+            second: {
+                "duration_s": (7.0, pytest.approx(now.loc[second, "duration_s"], abs=0.05)),
+                "nsb": (9.5, pytest.approx(now.loc[second, "nsb"], abs=0.005)),
+            },
+        }
+        assert (since.new, since.gone) == ((), ())
+        assert f"2 runs changed: {first} (cell ST0316/za05to35/high -> " in str(since)
+
+
+@pytest.mark.xdist_group("chain")
+def test_several_conditions_on_a_column_come_back(settings):
+    with Source("Crab", periods.ST0316, settings=settings, quiet=True) as crab:
+        crab.search()
+        for text in (">=2020-11-16", "<2020-12-20"):
+            crab.filter({"date": text})
+        runs = crab.runs["run"].tolist()
+        crab.save()
+    with Source.load("Crab", settings=settings, quiet=True) as again:
+        assert [(cut.column, cut.condition) for cut in again.selection.cuts] == [
+            ("date", ">=2020-11-16"),
+            ("date", "<2020-12-20"),
+        ]
+        assert again.runs["run"].tolist() == runs != []
+
+
 conditions = st.one_of(
     st.text(max_size=20),
     st.integers(-(2**40), 2**40),
@@ -120,11 +169,12 @@ conditions = st.one_of(
     st.booleans(),
     st.dates(),
     st.lists(st.integers(0, 1000), max_size=4),
-    st.tuples(st.integers(0, 5), st.one_of(st.none(), st.integers(5, 9))),
+    st.tuples(st.one_of(st.none(), st.integers(0, 5)), st.one_of(st.none(), st.integers(5, 9))),
 )
 
 
 @example([("run", [2, 1000])], [])
+@example([("nsb", (None, None))], [])
 @given(
     st.lists(st.tuples(st.from_regex(r"[a-z]{1,8}", fullmatch=True), conditions), max_size=4), st.lists(st.integers(0))
 )

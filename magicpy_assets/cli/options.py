@@ -28,7 +28,7 @@ CellText = Annotated[
 ]
 Where = Annotated[
     list[str] | None,
-    typer.Option("--where", help="condition on a column, such as za=za05to35 or nsb<3; may be repeated"),
+    typer.Option("--where", help="condition on a column, such as za=za05to35 or nsb<3; may be repeated, all hold"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON, and nothing else")]
 Force = Annotated[bool, typer.Option("--force", help="make it again even if it is up to date")]
@@ -75,31 +75,39 @@ def open_source(
                 f"the run catalogue holds no run of {source.name}{period_text}",
                 hint=f"it was observed in {seen}" if seen else None,
             )
-        if conditions:
-            selection = source.filter(conditions)
-            if not len(selection.runs):
-                raise InputError(selection.explain(), hint="`magicpy search` without --where shows what there is")
+        for column, condition in conditions:
+            source.filter({column: condition})
+        if conditions and not len(source.runs):
+            raise InputError(source.explain(), hint="`magicpy search` without --where shows what there is")
         yield source
 
 
-def parse_where(texts: list[str] | None) -> dict[str, Any]:
-    """Return the conditions of `--where` by column: `za=za05to35,za35to50` is a list, `nsb<3` a comparison.
+def parse_where(texts: list[str] | None) -> list[tuple[str, Any]]:
+    """Return the conditions of `--where` in order, column and condition.
+
+    `za=za05to35,za35to50` is a list, `nsb<3` a comparison. A column may have several comparisons, such as the two ends
+    of a range, and all of them hold.
 
     Raises
     ------
     InputError
-        For a text without a comparison, or a column that is named twice.
+        For a text without a comparison, or a column that is to equal two things.
     """
-    found: dict[str, Any] = {}
+    found: list[tuple[str, Any]] = []
+    equal: set[str] = set()
     for text in texts or ():
         match = _WHERE.fullmatch(text.strip())
         if match is None:
             raise InputError(f"{text!r} is no condition", hint="write --where za=za05to35 or --where nsb<3")
         column, sign, value = match.groups()
-        if column in found:
-            raise InputError(f"there are two conditions on {column}", hint="several values go after one =, with commas")
+        if sign != "=":
+            found.append((column, f"{sign}{value}"))
+            continue
+        if column in equal:
+            raise InputError(f"there are two values of {column}", hint="several values go after one =, with commas")
+        equal.add(column)
         words = [word.strip() for word in value.split(",")]
-        found[column] = f"{sign}{value}" if sign != "=" else words[0] if len(words) == 1 else words
+        found.append((column, words[0] if len(words) == 1 else words))
     return found
 
 

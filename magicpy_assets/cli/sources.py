@@ -33,6 +33,7 @@ def sources(
     if as_json:
         echo_json(table.to_dict("records"))
     elif table.empty:
-        echo("no source of the table fits")
+        near = table_of_sources.nearest(text) if text and cone is None else []
+        echo("no source of the table fits" + (f"; did you mean {' or '.join(near)}?" if near else ""))
     else:
         echo_table(table)

@@ -86,7 +86,7 @@ class ProgramError(MagicpyError, RuntimeError):
 def unknown(kind: str, name: object, valid: Iterable[str]) -> UnknownNameError:
     """Return the error for a name that is not in its list, with the nearest valid names."""
     names = [str(item) for item in valid]
-    near = _nearest(str(name), names)
+    near = nearest_names(str(name), names)
     if near:
         hint = f"did you mean {' or '.join(near)}?"
     else:
@@ -95,7 +95,7 @@ def unknown(kind: str, name: object, valid: Iterable[str]) -> UnknownNameError:
     return UnknownNameError(f"unknown {kind} {str(name)!r}", hint=hint)
 
 
-def _nearest(name: str, names: Iterable[str]) -> list[str]:
+def nearest_names(name: str, names: Iterable[str]) -> list[str]:
     """Return up to three names like the given one, best first; none that is clearly less like it than the best."""
     likeness = {other: SequenceMatcher(None, name.lower(), other.lower()).ratio() for other in names}
     best = max(likeness.values(), default=0.0)

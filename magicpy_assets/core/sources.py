@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from magicpy_assets.core.csvtables import rows
-from magicpy_assets.core.errors import unknown
+from magicpy_assets.core.errors import nearest_names, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +64,11 @@ def by_name(name: str) -> SourceInfo:
         if wanted in map(_plain, (info.name, *info.aliases)):
             return info
     raise unknown("source", name, [other for info in all_sources() for other in (info.name, *info.aliases)])
+
+
+def nearest(name: str) -> list[str]:
+    """Return up to three names or aliases of the table that are most like a name; none that is not like it."""
+    return nearest_names(name, [word for info in all_sources() for word in (info.name, *info.aliases)])
 
 
 def is_off_candidate(name: str) -> bool:

@@ -27,6 +27,15 @@ def test_a_typo_names_the_nearest() -> None:
         sources.by_name("CrabNebla")
 
 
+def test_nearest_names_for_a_search_without_result() -> None:
+    assert "Mrk421" in sources.nearest("Mrk4211")
+    assert sources.nearest("qqqqqqqqqqqq") == []
+
+
+def test_the_lens_goes_by_the_name_of_its_files() -> None:
+    assert sources.by_name("S3 0218+35").name == "B20218+35"
+
+
 def test_every_name_and_alias_leads_to_one_source() -> None:
     for info in sources.all_sources():
         for name in (info.name, *info.aliases):

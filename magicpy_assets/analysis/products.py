@@ -193,6 +193,11 @@ class Products(SelectedRuns):
 
         return skymap(self.observations(cells), self._position(), energy_min_tev=energy_min_tev)
 
+    @property
+    def position_deg(self) -> tuple[float, float]:
+        """Right ascension and declination of the source (ICRS)."""
+        return self._position()
+
     def _position(self) -> tuple[float, float]:
         try:
             known = sources.by_name(self.name)

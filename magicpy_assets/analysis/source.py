@@ -18,6 +18,7 @@ from magicpy_assets.analysis.products import Products
 from magicpy_assets.analysis.random_forests import find_forests
 from magicpy_assets.analysis.report import AnalysisReport, report_of
 from magicpy_assets.analysis.runbooks import RunbookReport, report_on
+from magicpy_assets.analysis.validating import Validation, validate
 from magicpy_assets.core import datalevels
 from magicpy_assets.core.datalevels import DataLevel
 from magicpy_assets.core.periods import Period
@@ -210,6 +211,10 @@ class Source(Products):
     def report(self) -> AnalysisReport:
         """Write the report of what has been made: to be shown, or kept with `.save(folder)`."""
         return report_of(self)
+
+    def validate(self) -> Validation:
+        """Compare the products with known answers: the Crab Nebula, resolutions, exposure, background."""
+        return validate(self)
 
     def go(self) -> dict[str, Any]:
         """Do the whole fast analysis; see `analysis.fast`."""

@@ -27,6 +27,7 @@ from magicpy_assets.cli import (
     runbooks,
     sources,
     training,
+    validate,
 )
 from magicpy_assets.cli.options import echo
 from magicpy_assets.core.errors import MagicpyError
@@ -89,6 +90,7 @@ app.command()(peek.peek)
 app.command()(chain.fast)
 app.command()(report.report)
 app.command()(compare.compare)
+app.command()(validate.validate)
 app.command()(chain.plan)
 app.command()(care.status)
 app.add_typer(observatory.app, name="observatory")

@@ -89,7 +89,7 @@ def theta2(
     chosen = selection or ABOVE_300_GEV
     exposure = of_observations(observations)
     in_time = sorted(observations, key=lambda one: float(one.gti.time_start.utc.mjd.min()))
-    fields = [_field_of(observation, position_deg, chosen) for observation in in_time]
+    fields = [field_of(observation, position_deg, chosen) for observation in in_time]
     live = [float(observation.observation_live_time_duration.to_value("s")) for observation in in_time]
     return count(fields, exposure, chosen, n_off=n_off, live_times_s=live)
 
@@ -132,8 +132,8 @@ def theta2_of_melibea(
     return count(in_time, exposure, selection, n_off=n_off, live_times_s=live)
 
 
-def _field_of(observation: Any, position_deg: tuple[float, float], chosen: Selection) -> FieldEvents:
-    """Events of one observation after the cuts that a DL3 list allows."""
+def field_of(observation: Any, position_deg: tuple[float, float], chosen: Selection) -> FieldEvents:
+    """Return the events of one observation (gammapy) after the cuts that a DL3 list allows."""
     table = observation.events.table
     energy_gev = table["ENERGY"].quantity.to_value("GeV")
     kept = (energy_gev > chosen.energy_min_gev) & (energy_gev < chosen.energy_max_gev)

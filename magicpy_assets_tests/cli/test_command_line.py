@@ -16,7 +16,8 @@ from magicpy_assets_tests.fakes.mars_installation import fake_mars
 
 VERBS = (
     *("search", "sources", "runbooks", "get", "star", "superstar", "off", "train", "melibea"),
-    *("spectrum", "skymap", "fast", "plan", "status", "doctor", "dl3", "observatory"),
+    *("theta2", "light-curve", "spectrum", "skymap", "peek", "fast", "report", "compare", "validate"),
+    *("plan", "status", "doctor", "dl3", "observatory"),
 )
 WITH_JSON = [verb for verb in VERBS if verb not in ("observatory", "dl3")]  # these have verbs of their own
 HEAVY = {"numpy", "pandas", "gammapy", "dagster", "numba", "matplotlib", "sklearn", "astropy", "uproot", "requests"}

@@ -294,3 +294,44 @@ def test_a_file_without_any_pedestals_has_no_level(tmp_path):
     write_calibrated(path, small_files.run_info(1), [chunk], bad_pixels=NO_BAD)
     with pytest.raises(InputError, match="noise cannot be measured"):
         pedestal_level(path)
+
+
+def test_one_event_is_found_by_its_number(data):
+    with CalibratedFile(data) as file:
+        whole = next(file.chunks(10_000))
+        numbers = whole.event["stereo_number"]
+        once = [int(number) for number in numbers if (numbers == number).sum() == 1]
+        for number in (once[0], once[-1]):
+            place = int(np.flatnonzero(numbers == number)[0])
+            found = file.event(number)
+            assert found is not None
+            assert len(found) == 1
+            assert (found.charge_phe[0] == whole.charge_phe[place]).all()
+            assert (found.time_slices[0] == whole.time_slices[place]).all()
+            assert found.mjd[0] == whole.mjd[place]
+        assert file.event(4_000_000_000) is None
+
+
+def test_a_number_that_occurs_twice_is_no_one_event(tmp_path):
+    chunk = random_chunk(6, 3)
+    chunk.event["stereo_number"][:] = [1, 2, 2, 3, 4, 5]
+    path = tmp_path / small_files.data_name(1)
+    write_calibrated(path, small_files.run_info(1), [chunk], bad_pixels=NO_BAD)
+    with CalibratedFile(path) as file:
+        assert file.event(2) is None
+        assert file.event(3) is not None
+
+
+def test_hot_pixels_count_as_unusable_beside_bad_ones(tmp_path):
+    quiet = small_files.pedestals()
+    rms = quiet.rms_phe.copy()
+    rms[:, 100] *= 20
+    path = tmp_path / small_files.data_name(1)
+    bad = np.arange(N_PIXELS) == 7
+    write_calibrated(
+        path, small_files.run_info(1), [random_chunk(6, 3)], bad_pixels=bad,
+        pedestals=Pedestals(quiet.mjd, quiet.mean_phe, rms),
+    )  # fmt: skip
+    with CalibratedFile(path) as file:
+        assert np.flatnonzero(file.bad_pixels).tolist() == [7]
+        assert np.flatnonzero(file.unusable_pixels).tolist() == [7, 100]

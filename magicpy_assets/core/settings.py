@@ -37,6 +37,7 @@ NO_SETTINGS = frozenset(
 )
 PATHS = (
     ("store",),
+    ("compare_with",),
     ("archive", "in_place"),
     ("mars", "marssys"),
     ("mars", "rootsys"),
@@ -151,6 +152,9 @@ class Settings(_Section):
         default="sensor", description="who asks for new cells in Dagster: a sensor, or the conditions of the assets"
     )
     night_check_s: int = Field(default=300, ge=5, description="how often Dagster's sensor looks for new nights, s")
+    compare_with: Path | None = Field(
+        default=None, description="folder of melibea files of another analysis, of MARS for example; Dagster compares"
+    )
     archive: ArchiveSettings = ArchiveSettings()
     mars: MarsSettings = MarsSettings()
     compute: ComputeSettings = ComputeSettings()

@@ -173,6 +173,22 @@ def crab_is_the_crab(session: Session, report: Report) -> Verdict:
     )
 
 
+def agrees_with_the_other(session: Session, report: Report) -> Verdict:
+    """Where another analysis of the same runs is there (setting `compare_with`), both agree, event by event."""
+    from magicpy_assets.pipeline.other import events_of
+    from magicpy_assets.science.comparison import compared
+
+    folder = session.settings.compare_with
+    theirs = {path.name: path for path in sorted(folder.rglob("*_Q_*.root"))} if folder is not None else {}
+    ours = [path for path in _products(report) if path.name in theirs]
+    if not ours:
+        return Verdict(True, {"asked": "no"})
+    first, second = (events_of(paths, datalevels.Melibea) for paths in ([theirs[path.name] for path in ours], ours))
+    found = compared(first.table, second.table, first.exposure, ("the other analysis", "this one"), first.alpha)
+    numbers = {str(row["name"]): round(float(row["value"]), 4) for row in found.questions}
+    return Verdict(found.agrees, {"runs": len(ours), **numbers, "verdict": found.verdict})
+
+
 def _products(report: Report) -> list[Path]:
     return [Path(row.product) for row in report.rows if row.state in ("done", "cached")]
 

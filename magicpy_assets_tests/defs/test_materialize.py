@@ -49,7 +49,7 @@ def test_seven_levels_of_a_cell_then_nothing(built):
         assert "data:image/png;base64" in spectra["sed"].value
         assert len(spectra["sed"].value) < 70_000
         checks = result.get_asset_check_evaluations()
-        assert len(checks) == 35
+        assert len(checks) == 36
         assert all(check.passed for check in checks)
 
         assert_events_and_histories_lead_to_each_other(result)

@@ -170,6 +170,38 @@ def test_a_run_whose_machine_went_down_is_failed_and_tried_again(home, tmp_path)
     nothing_is_half(store)
 
 
+def test_a_run_that_is_cancelled_stops_its_programs_and_leaves_nothing_half(home, tmp_path):
+    store = tmp_path / "store"
+    with daemon(home, store):
+        launch(home, store)
+        wait_until(lambda: len(records(store, "calibrated")) > 0, "the run to work")
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            (run,) = instance.get_runs()
+            assert instance.run_launcher.terminate(run.run_id)
+
+            def ended() -> bool:
+                found = instance.get_run_by_id(run.run_id)
+                return found is not None and found.status == dg.DagsterRunStatus.CANCELED
+
+            wait_until(ended, "the run to be cancelled")
+        wait_until(lambda: not working_in(store), "the programs to stop", 30.0)
+    done_before = set(records(store, "calibrated"))
+    told = finish(store)
+    assert told["calibrated"]["cached"] >= len(done_before)
+    nothing_is_half(store)
+
+
+def working_in(store: Path) -> list[str]:
+    """Command lines of programs that are at work in a store."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if "magicpy_assets.engine" in words and str(store) in words:
+                found.append(words)
+    return found
+
+
 def kill_all_with(text: str) -> None:
     """kill -9 of every process that was started with that text in its environment."""
     for place in Path("/proc").glob("[0-9]*"):
@@ -188,9 +220,7 @@ def test_a_run_that_lives_is_left_alone(home):
         run = instance.create_run_for_job(
             dg.job(name="nothing")(lambda: None), tags={GRPC_INFO_TAG: gone}, status=dg.DagsterRunStatus.STARTED
         )
-        instance.report_engine_event(
-            "started", run, EngineEventData({"pid": dg.MetadataValue.text(str(os.getpid()))})
-        )
+        instance.report_engine_event("started", run, EngineEventData({"pid": dg.MetadataValue.text(str(os.getpid()))}))
         assert list(fail_lost_runs(instance)) == []
         instance.report_run_canceled(run)
         assert list(fail_lost_runs(instance)) == []

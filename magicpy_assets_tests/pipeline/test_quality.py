@@ -1,7 +1,9 @@
 """Questions about products: a healthy cell passes all of them, and each fails for what it is there to find."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -86,3 +88,15 @@ def test_a_crab_of_another_flux_is_not_the_crab(chain, monkeypatch):
     monkeypatch.setattr(quality, "CRAB_FLUX_1TEV", 5e-10)
     monkeypatch.setattr(quality, "CLEAR_SIGMA", 0.0)
     assert not quality.crab_is_the_crab(chain.session, part(chain, "spectra")).passed
+
+
+def test_another_analysis_is_compared_where_there_is_one(chain, tmp_path):
+    report = part(chain, "melibea")
+    assert quality.agrees_with_the_other(chain.session, report).numbers == {"asked": "no"}
+    for row in report.rows:
+        shutil.copy(row.product, tmp_path)
+    theirs = chain.session.settings.model_copy(update={"compare_with": tmp_path})
+    verdict = quality.agrees_with_the_other(SimpleNamespace(settings=theirs), report)
+    assert verdict.passed
+    assert verdict.numbers["runs"] == len(report)
+    assert verdict.numbers["events_common"] == 1.0

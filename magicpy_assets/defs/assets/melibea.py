@@ -3,9 +3,10 @@
 import dagster as dg
 import numpy as np
 
-from magicpy_assets.defs.level import Level, Planner, made, of_mc, of_source
+from magicpy_assets.defs.level import Level, Planner, Question, made, of_mc, of_source
 from magicpy_assets.formats.melibea import read_events
 from magicpy_assets.mars.programs import Melibea
+from magicpy_assets.pipeline import quality
 from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.session import Session
 
@@ -33,7 +34,7 @@ def events_are_reconstructed(session: Session, report: Report) -> dg.AssetCheckR
     )
 
 
-def _level(group: str, planned: Planner) -> Level:
+def _level(group: str, planned: Planner, watches: tuple[Question, ...] = ()) -> Level:
     return Level(
         home=__file__,
         key=(group, "melibea"),
@@ -42,6 +43,7 @@ def _level(group: str, planned: Planner) -> Level:
         planned=planned,
         deps=((group, "superstar"), ("random_forest",)),
         checks=(events_are_reconstructed,),
+        watches=watches,
         kinds=frozenset({"root", "numba"}),
         results_version=Melibea.results_version,
     )
@@ -49,7 +51,7 @@ def _level(group: str, planned: Planner) -> Level:
 
 def of(source: str) -> Level:
     """Return the asset of a source."""
-    return _level(source, of_source(source, "melibea"))
+    return _level(source, of_source(source, "melibea"), (quality.agrees_with_the_other,))
 
 
 def of_monte_carlo() -> Level:

@@ -41,8 +41,8 @@ CRAB = 3.23e-11
 RUNS_PER_SKY = 2
 ENERGY_MIN_TEV = 0.3
 LN10 = math.log(10.0)
-SMALLEST_ERROR = 1e-3
-"""A smaller error of the third parameter means that it lies at the end of what is allowed."""
+SMALLEST_RATE = 0.005
+"""A cut-off beyond 200 TeV is none: the parameter lies at the end of what is allowed, where errors end, too."""
 CLEAR = 0.95
 """Runs with a smaller share of a clear night's light are left out: nothing corrects for clouds."""
 NAMES = {"log_parabola": ("amplitude", "alpha", "beta"), "power_law_cutoff": ("amplitude", "index", "lambda_")}
@@ -238,7 +238,9 @@ def main() -> int:
 
 def bright(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the skies whose spectrum can be fitted; none whose cut-off was fitted at its limit, where errors end."""
-    return [row for row in found if row["flux"] > 0.1 and row["errors"][2] > SMALLEST_ERROR]
+    cut_off = [row for row in found if math.isfinite(row["cutoff_tev"])]
+    at_limit = [row["number"] for row in cut_off if row["values"][2] < SMALLEST_RATE]
+    return [row for row in found if row["flux"] > 0.1 and row["number"] not in at_limit]
 
 
 def pulls(found: list[dict[str, Any]]) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from magicpy_assets.core import datalevels
 from magicpy_assets.core.cell import Cell
-from magicpy_assets.core.errors import InputError, unknown
+from magicpy_assets.core.errors import InputError, MagicpyError, unknown
 from magicpy_assets.pipeline.events import Event, RunFiles, read_event
 from magicpy_assets.pipeline.run_look import look_at
 
@@ -72,7 +72,12 @@ def _source_figure(source: Source) -> Figure:
         raise InputError(
             f"no run of {source.name} is selected", hint=source.explain() if source.is_filtered else "search first"
         )
-    theta2 = source.theta2() if source.files(datalevels.DL3) else None
+    theta2, no_signal = None, "no DL3 files yet"
+    if source.files(datalevels.DL3):
+        try:
+            theta2 = source.theta2()
+        except MagicpyError as error:
+            no_signal = error.message
     nights = sorted({day.date() for day in runs["date"]})
     return source_figure(
         source.name,
@@ -80,6 +85,7 @@ def _source_figure(source: Source) -> Figure:
         hours=source.hours().to_table(),
         flow=flow_of(source),
         theta2=theta2,
+        no_signal=no_signal,
         period=source.period.name if source.period else None,
         simulated=source.session.catalogue.simulated(nights) or bool(theta2 and theta2.simulated),
     )

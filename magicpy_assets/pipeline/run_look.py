@@ -37,7 +37,7 @@ class RunLook:
     run
         Its row of the run table, by column of `core.runs.RUN_COLUMNS`.
     images
-        Images of each telescope: the columns `SHOWN`, and `mjd`.
+        Images of each telescope: the columns `SHOWN`, and `mjd`. Without star files, those of events in both.
     stereo
         Events of both telescopes, or None where there is no such file.
     stereo_level
@@ -88,28 +88,26 @@ def look_at(files: RunFiles, run: Mapping[str, Any]) -> RunLook:
     Raises
     ------
     MissingInputError
-        If it has no star files.
+        If it has neither star files nor a file of both telescopes.
     """
-    import pandas as pd
-
-    images, notes = {}, []
-    for telescope in (1, 2):
-        tables = [star.read_events(path, _READ) for path in files.at(datalevels.Star, telescope)]
-        if tables:
-            table = pd.concat(tables, ignore_index=True)
-            images[telescope] = table.assign(mjd=mjd_of(table))
-        else:
-            notes.append(f"no star files of M{telescope}")
-    if not images:
-        raise MissingInputError(
-            f"there are no star files of run {files.run} of {files.source}",
-            hint=f"`magicpy star {files.source}` makes them; `magicpy status {files.source}` says how far it has come",
-        )
+    notes: list[str] = []
     try:
         stereo, level = files.stereo_events(), parse_name(files.stereo()).level.key
     except MissingInputError as error:
         stereo, level = None, ""
         notes.append(error.message)
+    images = {}
+    for telescope in (1, 2):
+        table = _images(files, telescope, stereo)
+        if table is None:
+            notes.append(f"no star files of M{telescope}")
+        else:
+            images[telescope] = table
+    if not images:
+        raise MissingInputError(
+            f"there are no star files of run {files.run} of {files.source}",
+            hint=f"`magicpy star {files.source}` makes them; `magicpy status {files.source}` says how far it has come",
+        )
     pedestals = {}
     for telescope in (1, 2):
         parts, faults = _pedestals(files, telescope)
@@ -119,8 +117,22 @@ def look_at(files: RunFiles, run: Mapping[str, Any]) -> RunLook:
             pedestals[telescope] = mjd, rms
     if not pedestals:
         notes.append("no calibrated files with pedestals")
-    simulated = star.read_header(files.at(datalevels.Star)[0]).simulated
-    return RunLook(files, run, images, stereo, level, pedestals, simulated, tuple(notes))
+    header = star.read_header((files.at(datalevels.Star) or [files.stereo()])[0])
+    return RunLook(files, run, images, stereo, level, pedestals, header.simulated, tuple(notes))
+
+
+def _images(files: RunFiles, telescope: int, stereo: pd.DataFrame | None) -> pd.DataFrame | None:
+    """Return the images of a telescope: from star files or, of a run that begins with superstar, those in both."""
+    import pandas as pd
+
+    tables = [star.read_events(path, _READ) for path in files.at(datalevels.Star, telescope)]
+    if tables:
+        table = pd.concat(tables, ignore_index=True)
+    elif stereo is not None:
+        table = pd.DataFrame({branch.column: stereo[f"{branch.column}_{telescope}"] for branch in _READ})
+    else:
+        return None
+    return table.assign(mjd=mjd_of(table))
 
 
 def _pedestals(files: RunFiles, telescope: int) -> tuple[list[tuple[Floats, Floats]], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -150,6 +151,7 @@ def source_figure(
     hours: pd.DataFrame,
     flow: pd.DataFrame,
     theta2: Theta2Result | None = None,
+    no_signal: str = "no DL3 files yet",
     period: str | None = None,
     simulated: bool = False,
 ) -> Figure:
@@ -165,6 +167,8 @@ def source_figure(
         Steps in order: `step`, `runs`, `hours` that are left.
     theta2
         Counts of what has been brought to DL3, or None.
+    no_signal
+        Why there are no counts.
     """
     caption = (
         f"Selected runs of {name}, {period or 'all periods'}: {len(runs)} runs, {runs['duration_s'].sum() / 3600:.2f} "
@@ -186,7 +190,7 @@ def source_figure(
     _draw_trigger(panels[2], runs, "date", "Night", "Rate with time")
     _draw_sky(panels[3], runs)
     _draw_flow(panels[4], flow)
-    _draw_growth(panels[5], theta2)
+    _draw_growth(panels[5], theta2, no_signal)
     figure.suptitle(f"{name}{' (simulated)' if simulated else ''}, {period or 'all periods'}", fontsize=13)
     return stamp_simulated(figure, simulated)
 
@@ -243,10 +247,10 @@ def _draw_flow(axes: Axes, flow: pd.DataFrame) -> None:
     _words(axes, "Runs", "", "What became of the runs")
 
 
-def _draw_growth(axes: Axes, theta2: Theta2Result | None) -> None:
+def _draw_growth(axes: Axes, theta2: Theta2Result | None, why_not: str) -> None:
     if theta2 is None or theta2.growth is None:
         _words(axes, "Live time (h)", "Significance (σ)", "Signal")
-        _nothing(axes, "no DL3 files yet")
+        _nothing(axes, "\n".join(textwrap.wrap(why_not, 44)))
         return
     hours, sigma = (np.asarray(theta2.growth[column], dtype=np.float64) for column in ("time", "significance"))
     axes.step(hours, sigma, where="post", color=ON_COLOUR)

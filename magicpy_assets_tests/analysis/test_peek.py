@@ -8,12 +8,13 @@ import shutil
 import numpy as np
 import pytest
 
-from magicpy_assets.analysis.peek import flow_of
+from magicpy_assets.analysis.peek import _files, flow_of
 from magicpy_assets.analysis.source import Source
 from magicpy_assets.core import datalevels
 from magicpy_assets.core.errors import InputError, MissingInputError, UnknownNameError
 from magicpy_assets.formats import melibea
 from magicpy_assets.pipeline.events import cuts_of
+from magicpy_assets.pipeline.run_look import look_at
 from magicpy_assets.pipeline.session import open_session
 from magicpy_assets.science.camera import N_PIXELS
 from magicpy_assets.store.records import read_record, write_record
@@ -170,6 +171,27 @@ def test_without_melibea_the_crossing_is_shown(elsewhere, run):
     event = elsewhere.event(run, "brightest")
     assert event.direction_by in ("crossing", "")
     assert "no energy" in str(event)
+
+
+def test_a_run_that_begins_with_superstar_is_drawn_from_it(elsewhere, run):
+    shutil.rmtree(elsewhere.session.layout.root / "CrabNebula" / "star")
+    table = _table(elsewhere, run)
+    row = elsewhere.runs[elsewhere.runs["run"] == run].iloc[0].to_dict()
+    look = look_at(_files(elsewhere, row), row)
+    assert look.stereo_level == "melibea"
+    for telescope in (1, 2):
+        assert look.images[telescope]["size_phe"].tolist() == table[f"size_phe_{telescope}"].tolist()
+    assert f"run {run}" in _drawn(elsewhere.peek(run=run))
+    with pytest.raises(MissingInputError, match="which says how it was cleaned"):
+        elsewhere.event(run)
+
+
+def test_what_cannot_be_counted_does_not_hide_the_source(elsewhere):
+    for path in (elsewhere.session.layout.root / "CrabNebula").glob("dl3/*/*/*.fits*"):
+        path.write_bytes(path.read_bytes()[:4000])
+    text = _drawn(elsewhere.peek())
+    assert "Rate with time" in text
+    assert ".fits" in text
 
 
 def test_a_calibrated_file_that_is_cut_short_does_not_hide_the_run(elsewhere, run):

@@ -15,6 +15,7 @@ import dagster as dg
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.settings import Settings
 from magicpy_assets.defs.level import no_data
+from magicpy_assets.defs.names import plain
 from magicpy_assets.defs.resources import Magic
 from magicpy_assets.pipeline.runs import cell_versions, known_runs
 from magicpy_assets.pipeline.status import write_broken
@@ -32,23 +33,19 @@ CELL_RESULTS = ("spectra", "theta2", "light_curve", "skymap")
 DECLARATIVE = "declarative"
 
 
-def _plain(source: str) -> str:
-    return "".join(sign if sign.isalnum() else "_" for sign in source)
-
-
 def fast_job(source: str) -> str:
     """Return the name of the job that brings a cell of a source to its spectrum."""
-    return f"fast_analysis__{_plain(source)}"
+    return f"fast_analysis__{plain(source)}"
 
 
 def full_job(source: str) -> str:
     """Return the name of the job that makes everything of a cell of a source."""
-    return f"full_analysis__{_plain(source)}"
+    return f"full_analysis__{plain(source)}"
 
 
 def combine_job(source: str) -> str:
     """Return the name of the job that fits a source over all cells of a period."""
-    return f"combine__{_plain(source)}"
+    return f"combine__{plain(source)}"
 
 
 def jobs(sources: Sequence[str]) -> list["Job"]:

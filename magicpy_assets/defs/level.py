@@ -12,6 +12,7 @@ import dagster as dg
 
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.errors import MagicpyError
+from magicpy_assets.defs.names import plain
 from magicpy_assets.defs.partitions import cell_of
 from magicpy_assets.defs.resources import Magic
 from magicpy_assets.pipeline.plan import Plan, plan
@@ -111,7 +112,7 @@ class Level:
 
         @dg.asset(
             key=list(self.key),
-            group_name=self.group,
+            group_name=plain(self.group),
             description=self.description,
             deps=[dg.AssetKey(list(key)) for key in self.deps],
             partitions_def=partitions,

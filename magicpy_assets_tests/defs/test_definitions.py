@@ -8,6 +8,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from magicpy_assets.core import sources
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.settings import load_settings
 from magicpy_assets.definitions import build_defs, periods_of
@@ -174,3 +175,14 @@ def test_settings_given_by_hand_reach_the_assets(tmp_path):
     magic = build_defs(settings).resources["magic"]
     found = magic.settings()
     assert (found.store, found.forest.off_hours, found.compute.workers) == (tmp_path, 0.5, 1)
+
+
+def test_every_source_of_the_table_can_be_shown(tmp_path):
+    """Names with signs in them, such as VERJ0521+211, are groups and jobs as well."""
+    names = tuple(source.name for source in sources.all_sources())
+    built = build_defs(load_settings(store=str(tmp_path), sources=names))
+    dg.Definitions.validate_loadable(built)
+    groups = {spec.group_name for spec in built.resolve_all_asset_specs()}
+    assert len(groups - {"shared", "off", "mc"}) == len(names)
+    assert dg.AssetKey(["VERJ0521+211", "spectra"]) in {spec.key for spec in built.resolve_all_asset_specs()}
+    assert any(job.name == "fast_analysis__VERJ0521_211" for job in built.jobs)

@@ -6,6 +6,7 @@ import dagster as dg
 
 from magicpy_assets.defs.assets.results import light_curve_of, spectrum_of, theta2_of
 from magicpy_assets.defs.level import OWNERS, POOL, code_reference, data_version, describe, made, note_makers
+from magicpy_assets.defs.names import plain
 from magicpy_assets.defs.partitions import PERIOD
 from magicpy_assets.defs.resources import Magic
 from magicpy_assets.mars.programs import Spectra
@@ -30,7 +31,7 @@ def of(source: str, periods: list[str], condition: dg.AutomationCondition | None
         partition_mapping=dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name=PERIOD),
     )
     shared: dict[str, Any] = {
-        "group_name": source,
+        "group_name": plain(source),
         "kinds": {"gammapy", "matplotlib"},
         "owners": OWNERS,
         "metadata": code_reference(__file__),

@@ -15,6 +15,7 @@ import dagster as dg
 
 from magicpy_assets.core.settings import CONFIG_VARIABLE, Settings, is_setting
 from magicpy_assets.defs.level import OWNERS, POOL, code_reference
+from magicpy_assets.defs.names import plain
 from magicpy_assets.defs.resources import Magic
 from magicpy_assets.store.records import fingerprint
 
@@ -34,7 +35,7 @@ def of(
 
     @dg.asset(
         key=[source, "report"],
-        group_name=source,
+        group_name=plain(source),
         description=DESCRIPTION.format(source=source),
         deps=[dg.AssetKey([source, "period_spectrum"])],
         partitions_def=periods,

@@ -26,6 +26,7 @@ from magicpy_assets.defs.assets import (
 from magicpy_assets.defs.assets.catalogue import run_catalogue
 from magicpy_assets.defs.assets.runbooks import runbooks
 from magicpy_assets.defs.level import Level
+from magicpy_assets.defs.names import asset_key
 from magicpy_assets.pipeline.runs import periods_observed
 from magicpy_assets.store.layout import Layout
 
@@ -83,7 +84,7 @@ def _assembled(chosen: Settings, overrides: dict[str, Any]) -> dg.Definitions:
     for source, periods in periods_of(chosen).items():
         cells[source] = partitions.cells(periods)
         levels = levels_of(source)
-        keys[source] = [dg.AssetKey(list(level.key)) for level in levels]
+        keys[source] = [asset_key(level.key) for level in levels]
         assets += [archive.of(source, cells[source]), *(level.asset(cells[source], condition) for level in levels)]
         assets += combined.of(source, periods, condition)
         assets.append(report.of(source, dg.StaticPartitionsDefinition(periods), condition))

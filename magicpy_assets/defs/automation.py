@@ -15,7 +15,7 @@ import dagster as dg
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.settings import Settings
 from magicpy_assets.defs.level import no_data
-from magicpy_assets.defs.names import plain
+from magicpy_assets.defs.names import asset_key, plain
 from magicpy_assets.defs.resources import Magic
 from magicpy_assets.pipeline.runs import cell_versions, known_runs
 from magicpy_assets.pipeline.status import write_broken
@@ -66,7 +66,7 @@ def jobs(sources: Sequence[str]) -> list["Job"]:
             ),
             dg.define_asset_job(
                 combine_job(source),
-                dg.AssetSelection.assets(*(dg.AssetKey([source, name]) for name in ("period_spectrum", "report"))),
+                dg.AssetSelection.assets(*(asset_key((source, name)) for name in ("period_spectrum", "report"))),
                 description=f"{source}: one fit over all cells of a period, and the report.",
             ),
         ]
@@ -74,7 +74,7 @@ def jobs(sources: Sequence[str]) -> list["Job"]:
 
 
 def _upstream(*keys: Sequence[str]) -> dg.AssetSelection:
-    wanted = dg.AssetSelection.assets(*(dg.AssetKey(list(key)) for key in keys))
+    wanted = dg.AssetSelection.assets(*(asset_key(key) for key in keys))
     return wanted.upstream() - CATALOGUE
 
 
@@ -156,7 +156,7 @@ def new_nights(
 
 def _observed(source: str, cell: Cell, version: str) -> dg.AssetObservation:
     return dg.AssetObservation(
-        dg.AssetKey([source, "archive"]), partition=cell.key, tags={"dagster/data_version": version}
+        asset_key((source, "archive")), partition=cell.key, tags={"dagster/data_version": version}
     )
 
 

@@ -12,7 +12,7 @@ import dagster as dg
 
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.errors import MagicpyError
-from magicpy_assets.defs.names import plain
+from magicpy_assets.defs.names import asset_key, plain
 from magicpy_assets.defs.partitions import cell_of
 from magicpy_assets.defs.resources import Magic
 from magicpy_assets.pipeline.plan import Plan, plan
@@ -111,10 +111,10 @@ class Level:
         """Make the Dagster asset; with a condition, the daemon materialises it by itself."""
 
         @dg.asset(
-            key=list(self.key),
+            key=asset_key(self.key),
             group_name=plain(self.group),
             description=self.description,
-            deps=[dg.AssetKey(list(key)) for key in self.deps],
+            deps=[asset_key(key) for key in self.deps],
             partitions_def=partitions,
             kinds=set(self.kinds),
             owners=OWNERS,
@@ -134,7 +134,7 @@ class Level:
         return [
             dg.AssetCheckSpec(
                 check.__name__,
-                asset=dg.AssetKey(list(self.key)),
+                asset=asset_key(self.key),
                 blocking=check in self.checks,
                 description=check.__doc__,
                 partitions_def=partitions,

@@ -184,5 +184,5 @@ def test_every_source_of_the_table_can_be_shown(tmp_path):
     dg.Definitions.validate_loadable(built)
     groups = {spec.group_name for spec in built.resolve_all_asset_specs()}
     assert len(groups - {"shared", "off", "mc"}) == len(names)
-    assert dg.AssetKey(["VERJ0521+211", "spectra"]) in {spec.key for spec in built.resolve_all_asset_specs()}
+    assert dg.AssetKey(["VERJ0521_211", "spectra"]) in {spec.key for spec in built.resolve_all_asset_specs()}
     assert any(job.name == "fast_analysis__VERJ0521_211" for job in built.jobs)

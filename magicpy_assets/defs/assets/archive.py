@@ -3,7 +3,7 @@
 import dagster as dg
 
 from magicpy_assets.defs.level import code_reference
-from magicpy_assets.defs.names import plain
+from magicpy_assets.defs.names import asset_key, plain
 from magicpy_assets.defs.resources import Magic
 from magicpy_assets.pipeline.runs import cell_versions, known_runs
 
@@ -19,7 +19,7 @@ def of(source: str, partitions: dg.PartitionsDefinition) -> dg.SourceAsset:
     what = "fields without a signal" if source == OFF else source
 
     @dg.observable_source_asset(
-        key=[source, "archive"],
+        key=asset_key((source, "archive")),
         group_name=plain(source),
         description=DESCRIPTION.format(what=what),
         partitions_def=partitions,

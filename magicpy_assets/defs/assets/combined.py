@@ -6,7 +6,7 @@ import dagster as dg
 
 from magicpy_assets.defs.assets.results import light_curve_of, spectrum_of, theta2_of
 from magicpy_assets.defs.level import OWNERS, POOL, code_reference, data_version, describe, made, note_makers
-from magicpy_assets.defs.names import plain
+from magicpy_assets.defs.names import asset_key, plain
 from magicpy_assets.defs.partitions import PERIOD
 from magicpy_assets.defs.resources import Magic
 from magicpy_assets.mars.programs import Spectra
@@ -27,7 +27,7 @@ def of(source: str, periods: list[str], condition: dg.AutomationCondition | None
     """Return the two assets of a source: by period, and over everything."""
     by_period = dg.StaticPartitionsDefinition(periods)
     dl3 = dg.AssetDep(
-        dg.AssetKey([source, "dl3"]),
+        asset_key((source, "dl3")),
         partition_mapping=dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name=PERIOD),
     )
     shared: dict[str, Any] = {
@@ -41,7 +41,7 @@ def of(source: str, periods: list[str], condition: dg.AutomationCondition | None
     }
 
     @dg.asset(
-        key=[source, "period_spectrum"],
+        key=asset_key((source, "period_spectrum")),
         description=OF_PERIOD.format(source=source),
         deps=[dl3],
         partitions_def=by_period,
@@ -53,7 +53,7 @@ def of(source: str, periods: list[str], condition: dg.AutomationCondition | None
         return _combine(context, magic, source, context.partition_key)
 
     @dg.asset(
-        key=[source, "spectrum"],
+        key=asset_key((source, "spectrum")),
         description=OF_SOURCE.format(source=source),
         deps=[dg.AssetDep(period_spectrum, partition_mapping=dg.AllPartitionMapping())],
         check_specs=[_converged(source, "spectrum", None)],
@@ -69,7 +69,7 @@ def of(source: str, periods: list[str], condition: dg.AutomationCondition | None
 def _converged(source: str, name: str, partitions: dg.PartitionsDefinition | None) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         CONVERGED,
-        asset=dg.AssetKey([source, name]),
+        asset=asset_key((source, name)),
         description="The spectral fit converged.",
         partitions_def=partitions,
     )

@@ -15,7 +15,7 @@ import dagster as dg
 
 from magicpy_assets.core.settings import CONFIG_VARIABLE, Settings, is_setting
 from magicpy_assets.defs.level import OWNERS, POOL, code_reference
-from magicpy_assets.defs.names import plain
+from magicpy_assets.defs.names import asset_key, plain
 from magicpy_assets.defs.resources import Magic
 from magicpy_assets.store.records import fingerprint
 
@@ -34,10 +34,10 @@ def of(
     """Return the report of a source, by period."""
 
     @dg.asset(
-        key=[source, "report"],
+        key=asset_key((source, "report")),
         group_name=plain(source),
         description=DESCRIPTION.format(source=source),
-        deps=[dg.AssetKey([source, "period_spectrum"])],
+        deps=[asset_key((source, "period_spectrum"))],
         partitions_def=periods,
         kinds={"html", "matplotlib"},
         owners=OWNERS,
@@ -49,7 +49,7 @@ def of(
         check_specs=[
             dg.AssetCheckSpec(
                 WRITTEN,
-                asset=dg.AssetKey([source, "report"]),
+                asset=asset_key((source, "report")),
                 description="The report was written.",
                 partitions_def=periods,
             )

@@ -101,13 +101,15 @@ def fit(
     low, high = on_off.used_range(datasets)
     meta = meta_of(exposure)
     parameters = _parameter_table(spectral, systematic)
-    residuals, contributions = residuals_of(datasets), contributions_of(runs, spectral, absorbed, groups)
+    residuals = residuals_of(datasets)
     covariance, derived = spectral_models.free_covariance(spectral), _derived_table(spectral, absorbed, low)
     n_free = len(parameters)
     if float(spectral.amplitude.value) < NO_FLUX:
         # Flux points scale the model in their bins, which no flux at all does not allow.
         _assign(datasets, spectral_models.power_law(), None)
     points = flux_points(datasets)
+    # The last, for it gives models to the runs, of which those not stacked are the very ones that were fitted.
+    contributions = contributions_of(runs, spectral, absorbed, groups)
     for table in (points, residuals, contributions):
         table.meta |= meta
     return SpectrumResult(

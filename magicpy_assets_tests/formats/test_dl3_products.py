@@ -103,6 +103,15 @@ def test_cells_are_fitted_jointly_and_say_what_they_contribute(joint, observatio
     assert alone.contributions is None
 
 
+def test_a_cell_of_a_single_run_is_fitted_with_the_others(observations):
+    """A run alone is not stacked: it is the same object in the fit and in the list of contributions."""
+    groups = {int(one.obs_id): "one" if k == 0 else "others" for k, one in enumerate(observations)}
+    found = fit(observations, toy_dl3.CRAB_DEG, groups=groups)
+    assert list(found.contributions["runs"]) == [1, 5]
+    assert found.contributions["n_on"].sum() == found.n_on
+    assert len(found.flux_points) > 3
+
+
 def test_residuals_add_up_and_scatter_as_they_should(joint):
     table = joint.residuals
     assert table["n_on"].sum() == joint.n_on

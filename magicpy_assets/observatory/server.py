@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from magicpy_assets.observatory.http import HttpServer
+from magicpy_assets.observatory.montecarlo import PAIRS
 from magicpy_assets.observatory.programme import RUN_DURATION_S, Observation, RunPlan
 from magicpy_assets.observatory.tree import Tree
 from magicpy_assets.observatory.troubles import Trouble
@@ -88,6 +89,7 @@ def serve(
     duration_s: float = RUN_DURATION_S,
     extra_nights: Sequence[Observation] = (),
     trouble: Sequence[Trouble] | None = None,
+    mc_pairs: int = max(PAIRS.values()),
 ) -> Server:
     """Return a data server of the simulated observatory; as a context manager it serves in a thread.
 
@@ -105,6 +107,11 @@ def serve(
         As in ``programme``.
     trouble
         What went wrong; by default the observatory's table.
+    mc_pairs
+        How many pairs of Monte Carlo files the archive has of each kind; fewer make small and quick cells.
     """
-    tree = Tree(Path(cache), seed, nights=nights, duration_s=duration_s, extra_nights=extra_nights, trouble=trouble)
+    tree = Tree(
+        Path(cache), seed, nights=nights, duration_s=duration_s, extra_nights=extra_nights, trouble=trouble,
+        mc_pairs=mc_pairs,
+    )  # fmt: skip
     return Server(tree, host, port, user, password if password is not None else secrets.token_urlsafe(12))

@@ -70,10 +70,11 @@ class Tree:
         *,
         nights: Collection[date] | None = None,
         duration_s: float = RUN_DURATION_S,
+        mc_pairs: int = max(montecarlo.PAIRS.values()),
         extra_nights: Sequence[Observation] = (),
         trouble: Sequence[Trouble] | None = None,
     ) -> None:
-        self.seed = seed
+        self.seed, self.mc_pairs = seed, mc_pairs
         self._nights, self._duration_s, self._extra_nights = nights, duration_s, tuple(extra_nights)
         self._trouble = troubles.listed() if trouble is None else tuple(trouble)
         self.identity = _identity(seed, nights, duration_s, self._trouble)
@@ -195,6 +196,8 @@ class Tree:
 
     def _mc(self) -> Iterator[ServedFile]:
         for pair in montecarlo.production():
+            if pair.index >= self.mc_pairs:
+                continue
             folder = PurePosixPath("/MC", Calibrated.name, DATA_VERSION, pair.period, pair.zenith, pair.use)
             names = tuple(pair.file(telescope).name for telescope in (1, 2))
             group = Group(f"{pair.period}-{pair.run}", names, partial(self._make_mc, pair))

@@ -284,3 +284,14 @@ def test_a_stopped_server_answers_no_more(tmp_path):
         url = running.url
     with pytest.raises(requests.ConnectionError):
         requests.get(url + "/", timeout=5)
+
+
+def test_an_archive_with_little_monte_carlo(tmp_path):
+    """Fewer pairs of each kind, the same files: what small cells are made with."""
+    with (
+        serve(tmp_path / "all", 316, nights=(date(2020, 11, 16),), duration_s=20) as whole,
+        serve(tmp_path / "one", 316, nights=(date(2020, 11, 16),), duration_s=20, mc_pairs=1) as small,
+    ):
+        every, few = ({name for name in one.tree.files if "/MC/" in str(name)} for one in (whole, small))
+    assert few < every
+    assert len(every) == 4 * len(few)

@@ -145,7 +145,7 @@ def make_run(
     MissingInputError, InputError
         If the event library has no shard for the run or not enough sky time in it.
     """
-    images, ticks = _showers(plan, plans, seed, field or sky.field(plan.source, plan.date))
+    images, ticks = _showers(plan, plans, seed, field)
     noise = noise_at(sky.nsb_of_run(seed, plan.date, plan.run), plan.hv, plan.filter)
     exposure = _Exposure(plan, seed, images, noise, transmission(plan))
     seen = np.flatnonzero(exposure.triggered())
@@ -175,14 +175,14 @@ def bad_pixels(seed: int, telescope: int) -> NDArray[np.bool_]:
 
 
 def _showers(
-    plan: RunPlan, plans: Sequence[RunPlan], seed: int, field: sky.Field
+    plan: RunPlan, plans: Sequence[RunPlan], seed: int, field: sky.Field | None = None
 ) -> tuple[ShowerImages, NDArray[np.int64]]:
     """Return everything that lights both cameras during a run, and when (ticks since its start)."""
     shard = hadron_shard(plan)
     begin_s, end_s = hadron_slice_s(plan, plans)
     hadrons, hadron_s = library.sky_slice(shard, begin_s, end_s)
     like = library.find(use="mc_train", zenith=shard.zenith)
-    gammas, gamma_s = gamma_rays(plan, field, seed, like)
+    gammas, gamma_s = gamma_rays(plan, field or sky.field(plan.source, plan.date), seed, like)
     images = ShowerImages.joined([hadrons, gammas])
     seconds = np.concatenate([hadron_s - begin_s, gamma_s])
     order = np.argsort(seconds, kind="stable")

@@ -92,7 +92,7 @@ def test_the_sky_map_of_toy_files(magicpy, alone, toy_files):
     assert told.code == 0
     assert "All of this is simulated" in told.out
     assert {path.name for path in (alone / "maps").iterdir()} == {
-        f"skymap.{s}" for s in ("json", "ecsv", "fits", "png")
+        f"skymap.{s}" for s in ("json", "ecsv", "parquet", "fits", "png")
     }
     with fits.open(alone / "maps" / "skymap.fits") as hdus:
         assert hdus["SIGNIFICANCE"].header["SIMULATD"] is True

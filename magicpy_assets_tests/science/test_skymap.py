@@ -82,7 +82,7 @@ def test_a_second_source_away_from_the_centre_is_found_too():
 
 def test_a_map_survives_being_saved_and_is_drawn(tmp_path):
     result = skymap(runs(60, seed=3), CENTRE)
-    assert {path.name for path in result.save(tmp_path)} == {"skymap.json", "skymap.ecsv"}
+    assert {path.name for path in result.save(tmp_path)} == {"skymap.json", "skymap.ecsv", "skymap.parquet"}
     back = SkymapResult.load(tmp_path)
     np.testing.assert_array_equal(back.significance, result.significance)
     assert back.simulated

@@ -22,7 +22,6 @@ from magicpy_assets.core.runs import (
     parse_name,
     with_cells,
 )
-from magicpy_assets.formats.runreport import parse_run_report
 from magicpy_assets.store.layout import Layout
 from magicpy_assets.store.records import pending, product_lock
 
@@ -75,6 +74,8 @@ class Catalogue:
         return changed
 
     def _take_if_new(self, remote: RemoteFile, known: dict[str, str]) -> date | None:
+        from magicpy_assets.formats.runreport import parse_run_report
+
         version = f"{remote.size}|{remote.modified}"
         try:
             night = night_of(remote.path.split("/")[-2])

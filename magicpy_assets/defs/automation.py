@@ -180,8 +180,9 @@ def _empty_cells(
 
 def combine_when_done(sources: Sequence[str], made: Sequence["Job"]) -> dg.SensorDefinition:
     """Return the sensor that fits a source over its cells when one of them has been made anew."""
-    combining = {combine_job(source): job for source in sources for job in made if job.name == combine_job(source)}
-    analysing = {job.name: source for source in sources for job in made if job.name in _analyses(source)}
+    by_name = {job.name: job for job in made}
+    combining = {combine_job(source): by_name[combine_job(source)] for source in sources}
+    analysing = {name: source for source in sources for name in _analyses(source)}
 
     @dg.run_status_sensor(
         name="combine_when_done",

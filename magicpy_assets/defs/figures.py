@@ -1,12 +1,16 @@
 """Figures on the page: small pictures inside the event, links to the full ones."""
 
+from __future__ import annotations
+
 import base64
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from matplotlib.figure import Figure  # noqa: TID253 - only this room draws for the page, and it is loaded late
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LARGEST_BYTES = 50_000
 

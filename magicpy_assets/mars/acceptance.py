@@ -12,7 +12,6 @@ from pathlib import Path
 from magicpy_assets.compute.base import Outcome
 from magicpy_assets.core.csvtables import rows
 from magicpy_assets.core.errors import MagicpyError
-from magicpy_assets.formats.root import has_tree, open_root, read_cards, tree_of
 
 LAST_LINES = 20
 FITS_BLOCK = 2880
@@ -100,6 +99,8 @@ def product_fault(path: Path, trees: Iterable[str]) -> str:
 
 
 def _check_root(path: Path, trees: Iterable[str]) -> None:
+    from magicpy_assets.formats.root import open_root, tree_of
+
     with open_root(path) as file:
         for name in trees:
             if tree_of(file, name, path).num_entries == 0:
@@ -115,6 +116,8 @@ def _check_fits(path: Path) -> None:
 
 def events_in(path: Path) -> int | None:
     """Return the number of events of a ROOT file; None where it cannot be told."""
+    from magicpy_assets.formats.root import has_tree, open_root, tree_of
+
     try:
         with open_root(path) as file:
             return int(tree_of(file, "Events", path).num_entries) if has_tree(file, "Events") else None
@@ -124,6 +127,8 @@ def events_in(path: Path) -> int | None:
 
 def is_simulated(path: Path) -> bool:
     """Tell whether a ROOT file says of itself that it is simulated."""
+    from magicpy_assets.formats.root import open_root, read_cards
+
     try:
         with open_root(path) as file:
             return bool(read_cards(file, path))

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from magicpy_assets.compute.base import Command
 from magicpy_assets.core.errors import ConfigError, InputError, MagicpyError
-from magicpy_assets.formats.root import CARDS, PROVENANCE, open_root, read_cards
 from magicpy_assets.formats.runcard import Runcard
 from magicpy_assets.mars.found import CARD_FOLDER, STOCK_CARDS, TABLE, MarsFolder
 from magicpy_assets.mars.patterns import each_flag_once, one_pattern
@@ -272,6 +271,8 @@ def refuse_ours(program: Declaration) -> None:
 
 def _is_ours(path: Path) -> bool:
     """Tell whether a ROOT file was written by this package or its simulation: it says so in a branch of its own."""
+    from magicpy_assets.formats.root import CARDS, PROVENANCE, open_root, read_cards
+
     try:
         with open_root(path) as file:
             return any(read_cards(file, path, branch) for branch in (CARDS, PROVENANCE))

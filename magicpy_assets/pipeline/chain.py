@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from magicpy_assets.core import datalevels, moons
 from magicpy_assets.core.cell import Cell
-from magicpy_assets.formats.dl3_index import write_index
 from magicpy_assets.mars import programs
 from magicpy_assets.pipeline.forests import Forests
 from magicpy_assets.pipeline.images import data_name
@@ -29,6 +28,8 @@ class Chain(Forests):
 
     def dl3(self, source: str, cell: Cell) -> list[Task]:
         """DL3 products of a source in one cell, a run each."""
+        from magicpy_assets.formats.dl3_index import write_index
+
         melibeas = self.melibea(source, cell)
         if not melibeas:
             return []

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from magicpy_assets.core import datalevels, sources
 from magicpy_assets.core.errors import MagicpyError
 from magicpy_assets.core.runs import DataFile, parse_name
-from magicpy_assets.formats.root import open_root, tree_of
 from magicpy_assets.pipeline.runs import PEDESTAL_RMS, catalogued, known_runs
 from magicpy_assets.store.records import read_record
 
@@ -206,5 +205,7 @@ def _stars_of(superstar: Path) -> list[Path]:
 
 
 def _events(path: Path) -> int:
+    from magicpy_assets.formats.root import open_root, tree_of
+
     with open_root(path) as file:
         return int(tree_of(file, "Events", path).num_entries)

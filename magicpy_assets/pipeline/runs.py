@@ -140,7 +140,8 @@ def periods_observed(layout: Layout) -> dict[str, tuple[str, ...]]:
 
     nights: dict[str, set[date]] = {}
     for path in sorted(layout.catalogue(date.min).parent.glob("*.parquet")):
-        for name in set(pq.read_table(path, columns=["source"])["source"].to_pylist()):
+        # Not read_table: that loads pandas, which is half of the time that the page takes to load.
+        for name in set(pq.ParquetFile(path).read(columns=["source"])["source"].to_pylist()):
             nights.setdefault(name, set()).add(night_of(path.stem))
     return {
         name: tuple(period.name for period in periods.all_periods() if any(night in period for night in days))

@@ -12,8 +12,6 @@ from typing import Any, Self
 
 from magicpy_assets.archive.base import Archive, age_text
 from magicpy_assets.archive.catalogue import Catalogue
-from magicpy_assets.archive.http import HttpArchive
-from magicpy_assets.archive.inplace import InPlaceArchive
 from magicpy_assets.compute.base import Workers
 from magicpy_assets.compute.pool import open_workers
 from magicpy_assets.core.settings import Secret, Settings, archive_password, archive_user, load_settings
@@ -87,6 +85,9 @@ class Session:
         self._pool = open_workers(wanted, self.layout.root)
 
     def _open_archive(self) -> Archive:
+        from magicpy_assets.archive.http import HttpArchive
+        from magicpy_assets.archive.inplace import InPlaceArchive
+
         wanted = self.settings.archive
         if wanted.in_place is not None:
             return InPlaceArchive(wanted.in_place, concurrency=wanted.concurrency)

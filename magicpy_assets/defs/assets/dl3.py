@@ -3,7 +3,6 @@
 import dagster as dg
 
 from magicpy_assets.defs.level import Level, made, of_source
-from magicpy_assets.formats.dl3 import open_observations
 from magicpy_assets.mars.programs import Dl3
 from magicpy_assets.pipeline import quality
 from magicpy_assets.pipeline.report import Report
@@ -18,6 +17,8 @@ TOLERANCE = 1e-3
 
 def live_time_closes(session: Session, report: Report) -> dg.AssetCheckResult:
     """In every file, LIVETIME is the length of the good time intervals times DEADC."""
+    from magicpy_assets.formats.dl3 import open_observations
+
     files = made(report)
     if not files:
         return dg.AssetCheckResult(check_name="live_time_closes", passed=False, metadata={"reason": "no run was made"})

@@ -4,7 +4,6 @@ import dagster as dg
 import numpy as np
 
 from magicpy_assets.defs.level import Level, Planner, Question, made, of_mc, of_source
-from magicpy_assets.formats.melibea import read_events
 from magicpy_assets.mars.programs import Melibea
 from magicpy_assets.pipeline import quality
 from magicpy_assets.pipeline.report import Report
@@ -19,6 +18,8 @@ FEWEST_RECONSTRUCTED = 0.5
 
 def events_are_reconstructed(session: Session, report: Report) -> dg.AssetCheckResult:
     """In the newest run, most events have a direction and a hadronness between 0 and 1."""
+    from magicpy_assets.formats.melibea import read_events
+
     files = made(report)
     if not files:
         reason = report.rows[0].reason if report.rows else "no run"

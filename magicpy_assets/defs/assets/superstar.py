@@ -5,7 +5,6 @@ from pathlib import Path
 import dagster as dg
 
 from magicpy_assets.defs.level import Level, Planner, made, of_mc, of_off, of_source
-from magicpy_assets.formats.superstar import read_events
 from magicpy_assets.mars.programs import SuperStar
 from magicpy_assets.pipeline import quality
 from magicpy_assets.pipeline.report import Report
@@ -20,6 +19,8 @@ FEWEST_VALID = 0.5
 
 def axes_cross(session: Session, report: Report) -> dg.AssetCheckResult:
     """In the newest run, the axes of both images cross for most events."""
+    from magicpy_assets.formats.superstar import read_events
+
     files = made(report)
     if not files:
         return dg.AssetCheckResult(check_name="axes_cross", passed=False, metadata={"reason": "no run was made"})

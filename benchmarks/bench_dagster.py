@@ -43,13 +43,11 @@ REPEATS = 5
 YEARS = 10
 BACKFILL = 24
 LOADS = """
-import time, sys
+import time
 begin = time.perf_counter()
 import dagster
 middle = time.perf_counter()
-from magicpy_assets.core.settings import load_settings
-from magicpy_assets.definitions import build_defs
-build_defs(load_settings(sources=tuple(sys.argv[1].split(","))))
+import magicpy_assets.definitions
 print(middle - begin, time.perf_counter() - middle)
 """
 
@@ -71,8 +69,9 @@ def loading() -> None:
     for count in (1, 10, 50):
         rows = []
         for _ in range(REPEATS):
-            words = [sys.executable, "-c", LOADS, ",".join(names[:count])]
-            rows.append([float(word) for word in subprocess.check_output(words, text=True).split()])
+            chosen = {"MAGICPY_SOURCES": ",".join(names[:count]), "MAGICPY_STORE": "no-store-here"}
+            told = subprocess.check_output([sys.executable, "-c", LOADS], env=os.environ | chosen, text=True)
+            rows.append([float(word) for word in told.split()])
         whole, own = (statistics.median(column) for column in zip(*rows, strict=True))
         print(f"{count:>8} {whole:>20.2f} {own:>16.2f} {own / whole:>6.2f}")
 
@@ -125,21 +124,26 @@ def ten_years(store: Path) -> int:
 def tick() -> None:
     """Print the time of a tick of the sensor for new nights on a catalogue of ten years, against one of the season."""
     for label, fill in (("ten years", ten_years), ("one season", one_season)):
-        with tempfile.TemporaryDirectory() as folder:
-            count = fill(Path(folder))
-            settings = load_settings(store=folder, archive={"url": "http://127.0.0.1:9", "offline": True})
+        with tempfile.TemporaryDirectory() as folder, serve(Path(folder) / "sky", 316) as server:
+            store = Path(folder) / "store"
+            count = fill(store)
+            os.environ["MAGICPY_ARCHIVE_PASSWORD"] = server.password
+            settings = load_settings(store=str(store), archive={"url": server.url, "user": server.user})
             definitions = build_defs(settings)
             (sensor,) = (one for one in definitions.sensors or [] if one.name == "new_nights")
 
             def once(sensor: Any = sensor, definitions: dg.Definitions = definitions) -> None:
                 with dg.DagsterInstance.ephemeral() as instance:
-                    context = dg.build_sensor_context(instance=instance, resources=dict(definitions.resources or {}))
-                    sensor(context)
+                    given = dict(definitions.resources or {})
+                    with dg.build_sensor_context(instance=instance, resources=given) as context:
+                        sensor(context)
 
             begin = time.perf_counter()
             once()
             first = time.perf_counter() - begin
-            print(f"sensor tick, {label} ({count} nights): first {first:.2f} s, then {median_s(once):.2f} s")
+            print(
+                f"sensor tick, {label} ({count} nights): first {first:.2f} s, then {median_s(once):.2f} s", flush=True
+            )
 
 
 def one_season(store: Path) -> int:

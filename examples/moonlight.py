@@ -27,6 +27,7 @@ from magicpy_assets.core.errors import MagicpyError
 from magicpy_assets.core.settings import Settings, load_settings
 from magicpy_assets.observatory import sky
 from magicpy_assets.observatory.server import serve
+from magicpy_assets.science.on_off import peak_energy_tev
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = "moonlight_analysis"
@@ -136,7 +137,7 @@ def _cells(crab: Any, page: Page) -> pd.DataFrame:
         row: dict[str, Any] = {"cell": cell.text, "remark": ""}
         rows.append(row)
         try:
-            row["threshold_gev"] = 1000 * threshold_tev(crab.observations([cell]))
+            row["threshold_gev"] = 1000 * peak_energy_tev(crab.observations([cell]))
             theta2 = crab.theta2([cell])
             row |= {"minutes": theta2.live_time_s / 60, "on": theta2.n_on, "excess": theta2.excess}
             row["sigma"] = theta2.significance
@@ -221,19 +222,6 @@ def truth_at(energy_tev: float) -> float:
     import numpy as np
 
     return float(sky.field("CrabNebula").flux_per_cm2_s_tev(np.array([energy_tev]))[0])
-
-
-def threshold_tev(observations: Any) -> float:
-    """Return the true energy (TeV) at which the rate of gamma rays with the spectrum E^-2.6 peaks, after cuts."""
-    import astropy.units as u
-    import numpy as np
-
-    energy = np.geomspace(0.05, 20, 400) * u.TeV
-    rate = 0.0
-    for observation in observations:
-        area = observation.aeff.evaluate(energy_true=energy, offset=0.4 * u.deg).to_value("m2")
-        rate = rate + np.ravel(area) * energy.value**-1.6  # per logarithm of energy
-    return float(energy.value[int(np.argmax(rate))])
 
 
 def main() -> int:

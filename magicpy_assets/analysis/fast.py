@@ -37,7 +37,7 @@ def run_fast(source: Source, *, say: Any = print) -> dict[str, Any]:
     say("Data distribution after checking moon levels")
     say(str(check.after))
     say("Random forests")
-    for line in find_forests(source.session, source.cells, None).lines(source.name):
+    for line in find_forests(source.session, source.cells, None).lines(source.name, trained_next=True):
         say(line)
     report += _look_as_runs_come(source, say)
     say("star, superstar, random forests, melibea, DL3, spectra: what is missing or out of date")
@@ -60,8 +60,11 @@ def run_fast(source: Source, *, say: Any = print) -> dict[str, Any]:
 def _look_as_runs_come(source: Source, say: Any) -> Report:
     """Bring one run to melibea and count, then two, four, eight: a first answer long before the last one.
 
-    Nothing is done twice, for every step finds what the one before has made.
+    Nothing is done twice, for every step finds what the one before has made; where all is there, nobody need wait.
     """
+    planned = source.plan(datalevels.Melibea.key)
+    if all(planned.state(task).state == "up to date" for task in planned):
+        return Report()
     runs = [int(run) for run in source.runs_in_period.sort_values("start_mjd")["run"]]
     report, done = Report(), 1
     while runs:

@@ -42,8 +42,11 @@ def flare_text(source: Source, found: Results) -> str:
         lines.append(variability_text(found))
         lines.append(spectrum_text(spectrum))
     else:
-        limit = max(curve.mean_flux, 0) + 1.64 * curve.mean_flux_error
-        lines.append(f"The flux above {above} is below {limit:.1e} cm-2 s-1 ({100 * limit / crab:.0f} % of the Crab).")
+        limit = curve.mean_flux_ul
+        lines.append(
+            f"The flux above {above} is below {limit:.1e} cm-2 s-1 ({100 * limit / crab:.0f} % of the Crab Nebula; 95 %"
+            " confidence)."
+        )
     lines.append("This is an automatic analysis and preliminary. Systematic uncertainties are not included.")
     if theta2.simulated:
         lines.append("ALL DATA ARE SIMULATED: this says nothing about the real sky.")

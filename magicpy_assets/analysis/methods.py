@@ -37,12 +37,14 @@ def _images(source: Source, cells: list[Cell]) -> str:
     words = ", ".join(f"{first:g} and {second:g} phe ({count} runs)" for (first, second), count in levels.items())
     names = {cell.moon.key for cell in cells}
     moon = ", ".join(level.key for level in moons.ALL if level.key in names)
-    return (
+    said = (
         f"The data were taken under {moon} moonlight. The sky brightness of each run was measured from its pedestals,"
         " and images were cleaned with levels that follow from it (Ahnen et al. 2017, Astropart. Phys. 94, 29):"
         f" {words}."
-        " Monte Carlo and darker OFF data were brought to the noise of the brighter cells."
     )
+    if names == {moons.WeakMoon.key}:
+        return said
+    return f"{said} Monte Carlo and darker OFF data were brought to the noise of the brighter cells."
 
 
 def _forests(source: Source, cells: list[Cell]) -> str:
@@ -53,16 +55,21 @@ def _forests(source: Source, cells: list[Cell]) -> str:
             reports.append(json.loads(path.read_text(encoding="utf-8")))
     if not reports:
         return "The forests that were applied have left no report."
-    gammas, hadrons = (
-        f"{min(found[name] for found in reports)} to {max(found[name] for found in reports)}"
-        for name in ("gamma_events", "off_events")
-    )
+    gammas, hadrons = (_span([found[name] for found in reports]) for name in ("gamma_events", "off_events"))
     models = ", ".join(sorted({str(found["model"]).replace("_", " ") for found in reports}))
     return (
-        f"Direction, energy and hadronness come from forests ({models}) of each of {len(reports)} cells of period,"
+        f"Direction, energy and hadronness come from forests ({models}), {_times(len(reports))} of period,"
         f" zenith distance and moon level (Albert et al. 2008, NIM A 588, 424), trained with {gammas} simulated gamma"
         f" rays and {hadrons} OFF events."
     )
+
+
+def _span(numbers: list[int]) -> str:
+    return str(numbers[0]) if len(set(numbers)) == 1 else f"{min(numbers)} to {max(numbers)}"
+
+
+def _times(count: int) -> str:
+    return "those of the cell" if count == 1 else f"own ones for each of {count} cells"
 
 
 def _responses(source: Source, paths: list[Path]) -> str:

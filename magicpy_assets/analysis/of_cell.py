@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from magicpy_assets.analysis.opened import Opened
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.settings import Settings
 from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.run import process
 from magicpy_assets.pipeline.runs import known_runs
-from magicpy_assets.pipeline.session import Session, open_session
+from magicpy_assets.pipeline.session import Session
 from magicpy_assets.plots.bars import bars
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from magicpy_assets.pipeline.tasks import Task
 
 
-class OfCell:
+class OfCell(Opened):
     """A cell, and a session to work in.
 
     Parameters
@@ -35,22 +36,9 @@ class OfCell:
     def __init__(
         self, cell: Cell, *, settings: Settings | None = None, session: Session | None = None, quiet: bool = False
     ) -> None:
+        super().__init__(settings, session, quiet)
         self.cell = cell
-        self.session = session or open_session(settings)
-        self.quiet = quiet
         self.say: Callable[[str], object] = (lambda line: None) if quiet else print
-        self._owns_session = session is None
-
-    def close(self) -> None:
-        """Stop workers and servers that this object has started."""
-        if self._owns_session:
-            self.session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     def _known_runs(self) -> pd.DataFrame:
         """Return all known runs; of a new store, the run reports are asked for first."""

@@ -52,13 +52,15 @@ class FoundForests:
         """The cells that can go on."""
         return sorted([*self.found, *self.instead])
 
-    def lines(self, source: str) -> list[str]:
-        """Return what is said before the forests are applied to a source."""
+    def lines(self, source: str, *, trained_next: bool = False) -> list[str]:
+        """Return what is said before the forests are applied to a source; missing ones may be trained next."""
         lines = [f"Random Forest for {_words(cell)} found: {folder}" for cell, folder in sorted(self.found.items())]
         lines += [
             f"Random Forest for {_words(cell)} missing: that for {_words(other)} is used instead, as asked"
             for cell, other in sorted(self.instead.items())
         ]
+        if trained_next:
+            return lines + [f"Random Forest for {_words(cell)} missing: trained now" for cell in sorted(self.missing)]
         for cell in sorted(self.missing):
             lines += [f"Random Forest for {_words(cell)} missing. Train it with", f"    {training_line(cell)}"]
         if not self.usable:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from magicpy_assets.analysis import state
+from magicpy_assets.analysis.opened import Opened
 from magicpy_assets.core import datalevels, periods, sources
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.errors import UnknownNameError, unknown
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class SelectedRuns:
+class SelectedRuns(Opened):
     """A source and the runs of it that were selected; see `analysis.source.Source`."""
 
     def __init__(
@@ -36,30 +37,17 @@ class SelectedRuns:
         session: Session | None = None,
         quiet: bool = False,
     ) -> None:
+        super().__init__(settings, session, quiet)
         try:
             self.name = sources.by_name(name).name
         except UnknownNameError:
             self.name = name
         self.period = period
-        self.session = session or open_session(settings)
-        self.quiet = quiet
-        self._owns_session = session is None
         self._selection: Selection | None = None
         self.latest = Report()
         """What became of every task of the last step."""
         self.forests: dict[Cell, Cell] = {}
         """Cells that use the forests of another one, because `apply_rfs` was asked to."""
-
-    def close(self) -> None:
-        """Stop workers and servers that this source has started."""
-        if self._owns_session:
-            self.session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     # Looking
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,55 +15,27 @@ from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.errors import MissingInputError
 from magicpy_assets.mars.programs import TRAINING_REPORT
 from magicpy_assets.plots.reference import is_crab
+from magicpy_assets.science.counts import ABOVE_300_GEV, field_of
+from magicpy_assets.science.expectations import NOT_ASKED, OUTSIDE, expectations
+from magicpy_assets.science.known_answers import (
+    Answer,
+    containment_deg,
+    energy_bias,
+    energy_resolution,
+    isotropy,
+    null_mean,
+    null_rms,
+)
+from magicpy_assets.science.on_off import peak_energy_tev
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from magicpy_assets.analysis.source import Source
 
-SIGMA = 3.0
-"""Statistical errors are allowed that many times, beside the tolerance."""
-OK, OUTSIDE, NOT_ASKED = "ok", "outside", "not applicable"
 STANDARD_HADRONNESS, STANDARD_THETA2_DEG2 = 0.28, 0.02
 """Cuts of the LE selection, after which resolutions are given."""
 OFF_REGIONS = 3
-Answer = tuple[float, float] | str
-"""A value with its statistical error, or why there is none."""
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """What should come out: `kind` is relative, absolute, `at most` or `at least`; the tolerance is systematic."""
-
-    name: str
-    meaning: str
-    kind: str
-    expected: float
-    tolerance: float
-    unit: str
-    source: str
-
-    def verdict(self, value: float, error: float) -> str:
-        """Tell whether a value is near enough."""
-        slack = self.tolerance * (abs(self.expected) if self.kind == "relative" else 1.0) + SIGMA * error
-        if self.kind == "at most":
-            return OK if value <= self.expected + slack else OUTSIDE
-        if self.kind == "at least":
-            return OK if value >= self.expected - slack else OUTSIDE
-        return OK if abs(value - self.expected) <= slack else OUTSIDE
-
-
-@cache
-def expectations() -> tuple[Expectation, ...]:
-    """Return the table of expectations."""
-    text = resources.files("magicpy_assets.science").joinpath("tables/expectations.csv").read_text(encoding="utf-8")
-    return tuple(
-        Expectation(
-            row["name"], row["meaning"], row["kind"], float(row["expected"]), float(row["tolerance"]), row["unit"],
-            row["source"],
-        )
-        for row in csv.DictReader(text.splitlines())
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -164,14 +134,14 @@ class _Facts:
             "crab_flux_1tev": lambda: self._of_crab("amplitude"),
             "crab_slope_1tev": lambda: self._of_crab("alpha"),
             "energy_threshold": self._threshold,
-            "theta39": lambda: self._resolution("theta", 250, 1000, 0.39),
-            "theta68_949": lambda: self._resolution("theta", 750, 1200, 0.68),
-            "energy_resolution": lambda: self._resolution("energy", 250, 1000),
-            "energy_bias": lambda: self._resolution("bias", 400, 3000),
+            "theta39": lambda: self._resolution(lambda seen: containment_deg(_theta(seen), 0.39), 250, 1000),
+            "theta68_949": lambda: self._resolution(lambda seen: containment_deg(_theta(seen), 0.68), 750, 1200),
+            "energy_resolution": lambda: self._resolution(lambda seen: energy_resolution(_ratio(seen)), 250, 1000),
+            "energy_bias": lambda: self._resolution(lambda seen: energy_bias(_ratio(seen)), 400, 3000),
             "exposure_closure": self._closure,
-            "off_isotropy": self._isotropy,
-            "null_mean": lambda: self._null(0),
-            "null_rms": lambda: self._null(1),
+            "off_isotropy": lambda: isotropy(self._counts),
+            "null_mean": lambda: null_mean(self._counts),
+            "null_rms": lambda: null_rms(self._counts),
             "auc": self._auc,
         }
         return asked[name]()
@@ -190,52 +160,32 @@ class _Facts:
         return seen.excess / minutes, seen.excess_error / minutes
 
     def _threshold(self) -> Answer:
-        import astropy.units as u
-
         if not self.dark:
             return "no dark data below 35 deg"
-        energy = np.geomspace(0.03, 20, 600)
-        total = np.zeros_like(energy)
-        for observation in self.source.observations(self.dark):
-            area = observation.aeff.evaluate(energy_true=energy * u.TeV, offset=0.4 * u.deg).to_value("m2")
-            total += np.ravel(area) * energy**-1.6  # per logarithm of energy
-        return 1e3 * float(energy[int(np.argmax(total))]), 0.0
+        return 1e3 * peak_energy_tev(self.source.observations(self.dark)), 0.0
 
+    @cached_property
     def _gammas(self) -> Any:
-        """Return gamma rays of the test sample of the darkest and highest cell after standard cuts; None if gone."""
+        """Gamma rays of the test sample of the darkest and highest cell after standard cuts; None if gone."""
+        import pandas as pd
+
         from magicpy_assets.formats import melibea
 
         cell = next(iter(self.dark or self.low), None)
         if cell is None:
             return None
-        place = self.source.session.layout.mc(
-            datalevels.Melibea, cell.period.name, cell.zenith.name, "test", "x", moon=cell.moon.key
-        ).parent
-        files = sorted(place.glob("*_Q_*.root"))
+        layout, place = self.source.session.layout, (cell.period.name, cell.zenith.name, "test", "any")
+        files = sorted(layout.mc(datalevels.Melibea, *place, moon=cell.moon.key).parent.glob("*_Q_*.root"))
         if not files:
             return None
-        import pandas as pd
-
         events = pd.concat([melibea.read_events(path) for path in files], ignore_index=True)
-        kept = (events["hadronness"] < STANDARD_HADRONNESS) & np.isfinite(events["theta2_deg2"])
-        return events[kept]
+        return events[(events["hadronness"] < STANDARD_HADRONNESS) & np.isfinite(events["theta2_deg2"])]
 
-    def _resolution(self, what: str, low_gev: float, high_gev: float, share: float = 0.0) -> Answer:
-        gammas = self._gammas()
-        if gammas is None:
+    def _resolution(self, answer: Callable[[Any], Answer], low_gev: float, high_gev: float) -> Answer:
+        if self._gammas is None:
             return "no test Monte Carlo below 35 deg in the store"
-        chosen = gammas[(gammas["mc_energy_gev"] > low_gev) & (gammas["mc_energy_gev"] < high_gev)]
-        if what == "theta":
-            values = np.sqrt(chosen["theta2_deg2"].to_numpy(dtype=np.float64))
-            found = float(np.quantile(values, share))
-            return found, found * float(np.sqrt((1 - share) / share / max(len(values), 1))) / 2
-        near = chosen[chosen["theta2_deg2"] < STANDARD_THETA2_DEG2]
-        ratio = (near["energy_gev"] / near["mc_energy_gev"]).to_numpy(dtype=np.float64)
-        low, middle, high = np.quantile(ratio, [0.16, 0.5, 0.84])
-        width = float(high - low) / 2
-        if what == "bias":
-            return float(middle) - 1.0, 1.25 * width / float(np.sqrt(len(ratio)))
-        return width, width / float(np.sqrt(2 * len(ratio)))
+        energy = self._gammas["mc_energy_gev"]
+        return answer(self._gammas[(energy > low_gev) & (energy < high_gev)])
 
     def _closure(self) -> Answer:
         pairs = [(card["EFFTIME"], card["EFFERR"], card["LIVETIME"]) for card in self.cards if "EFFTIME" in card]
@@ -244,41 +194,14 @@ class _Facts:
         effective, error, live = (np.array(values, dtype=np.float64) for values in zip(*pairs, strict=True))
         return float(effective.sum() / live.sum()), float(np.sqrt((error**2).sum()) / live.sum())
 
+    @cached_property
     def _counts(self) -> Any:
         """Counts above 300 GeV in each off region of each run, (runs, regions)."""
-        from magicpy_assets.science.counts import ABOVE_300_GEV, field_of
-
-        rows = []
-        for observation in self.source.observations():
-            field = field_of(observation, self.source.position_deg, ABOVE_300_GEV)
-            turns = [360.0 * k / (OFF_REGIONS + 1) for k in range(1, OFF_REGIONS + 1)]
-            rows.append([int((field.theta2_deg2(turn) < ABOVE_300_GEV.theta2_max_deg2).sum()) for turn in turns])
-        return np.array(rows)
-
-    def _isotropy(self) -> Answer:
-        from scipy.stats import chisquare
-
-        totals = self._counts().sum(axis=0)
-        if totals.sum() < 5 * OFF_REGIONS:
-            return "too few events in the off regions"
-        return float(chisquare(totals).pvalue), 0.0
-
-    def _null(self, moment: int) -> Answer:
-        from magicpy_assets.science.theta2 import li_ma
-
-        counts = self._counts()
-        kept = counts[counts.sum(axis=1) >= 2 * OFF_REGIONS]
-        if len(kept) < 5:
-            return "too few runs with events in the off regions"
-        alpha = 1 / (OFF_REGIONS - 1)
-        values = np.array(
-            [li_ma(int(row[k]), int(row.sum() - row[k]), alpha) for row in kept for k in range(OFF_REGIONS)]
+        turns = [360.0 * k / (OFF_REGIONS + 1) for k in range(1, OFF_REGIONS + 1)]
+        fields = [field_of(one, self.source.position_deg, ABOVE_300_GEV) for one in self.source.observations()]
+        return np.array(
+            [[int((one.theta2_deg2(turn) < ABOVE_300_GEV.theta2_max_deg2).sum()) for turn in turns] for one in fields]
         )
-        # The regions of a run are compared with each other: only so many of them are independent.
-        independent = len(kept) * (OFF_REGIONS - 1)
-        if moment == 0:
-            return float(values.mean()), float(1 / np.sqrt(independent))
-        return float(values.std(ddof=1)), float(1 / np.sqrt(2 * independent))
 
     def _auc(self) -> Answer:
         found = [auc for cell in self.cells if (auc := self._auc_of(cell)) is not None]
@@ -287,3 +210,13 @@ class _Facts:
     def _auc_of(self, cell: Cell) -> float | None:
         path = self.source.session.layout.forest(cell) / TRAINING_REPORT
         return float(json.loads(path.read_text(encoding="utf-8"))["auc"]) if path.is_file() else None
+
+
+def _theta(gammas: pd.DataFrame) -> Any:
+    return np.sqrt(gammas["theta2_deg2"].to_numpy(dtype=np.float64))
+
+
+def _ratio(gammas: pd.DataFrame) -> Any:
+    """Estimated over true energy of those near the source."""
+    near = gammas[gammas["theta2_deg2"] < STANDARD_THETA2_DEG2]
+    return (near["energy_gev"] / near["mc_energy_gev"]).to_numpy(dtype=np.float64)

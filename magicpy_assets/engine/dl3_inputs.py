@@ -16,6 +16,7 @@ from magicpy_assets.formats import melibea, star, superstar
 from magicpy_assets.formats.calibrated import DAY_S, RunInfo
 from magicpy_assets.formats.root import open_root, read, tree_of
 from magicpy_assets.science.irf import Gammas, Thrown
+from magicpy_assets.science.live_time import mjd_of
 
 Floats = NDArray[np.float64]
 
@@ -84,7 +85,7 @@ def read_run(path: Path, min_size_phe: float) -> RunEvents:
     missing = [name for name in (*TIMES[:3], *POINTING[:2], "reco_ra_deg", "reco_dec_deg") if name not in table]
     if missing:
         raise InputError(f"{path.name} lacks {', '.join(missing)}")
-    mjd = table["mjd_day_1"] + (table["milliseconds_1"] * 1e-3 + table["nanoseconds_1"] * 1e-9) / DAY_S
+    mjd = mjd_of(table)
     kept = _usable(table, min_size_phe)
     if not kept.any():
         raise InputError(

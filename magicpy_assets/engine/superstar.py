@@ -22,6 +22,7 @@ from magicpy_assets.formats.runcard import Runcard
 from magicpy_assets.formats.superstar import write_superstar
 from magicpy_assets.science import corsika, stereo
 from magicpy_assets.science.camera import FOCAL_MM
+from magicpy_assets.science.live_time import mjd_of
 from magicpy_assets.science.pointing import north_angle, radec_in_camera
 from magicpy_assets.science.site import MAGNETIC_FIELD_T
 from magicpy_assets.store.records import pending
@@ -165,8 +166,7 @@ def radec_columns(
     """
     if is_mc:
         return np.full(len(x_mm), np.nan), np.full(len(x_mm), np.nan)
-    seconds = events["milliseconds_1"] * 1e-3 + events["nanoseconds_1"] * 1e-9
-    mjd = events["mjd_day_1"] + seconds / DAY_S
+    mjd = mjd_of(events)
     steps = max(2, int((mjd.max() - mjd.min()) * DAY_S / 10.0) + 2)
     grid = np.linspace(mjd.min(), mjd.max(), steps)
     order = np.argsort(mjd, kind="stable")

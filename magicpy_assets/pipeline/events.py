@@ -20,10 +20,11 @@ from magicpy_assets.core.datalevels import DataLevel
 from magicpy_assets.core.errors import InputError, MissingInputError, UnknownNameError, unknown
 from magicpy_assets.core.runs import DataFile, parse_name
 from magicpy_assets.formats import melibea, star, superstar
-from magicpy_assets.formats.calibrated import DAY_S, EVENT, CalibratedFile
+from magicpy_assets.formats.calibrated import EVENT, CalibratedFile
 from magicpy_assets.science.camera import FOCAL_MM
 from magicpy_assets.science.cleaning import CleaningCuts
 from magicpy_assets.science.event_image import EventImage, image_of
+from magicpy_assets.science.live_time import mjd_of
 from magicpy_assets.store.layout import Layout
 from magicpy_assets.store.records import read_record
 
@@ -71,12 +72,9 @@ class RunFiles:
         for level in (datalevels.Melibea, datalevels.SuperStar):
             if found := self.at(level):
                 return found[0]
-        for path in sorted(
-            self.layout.downloaded(self.source, datalevels.SuperStar, self.night, "any").parent.glob(
-                f"*{self.run:08d}*_S_*.root"
-            )
-        ):
-            return path
+        archived = self.layout.downloaded(self.source, datalevels.SuperStar, self.night, "any").parent
+        if found := sorted(archived.glob(f"*{self.run:08d}*_S_*.root")):
+            return found[0]
         raise MissingInputError(
             f"there is neither a melibea nor a superstar file of run {self.run} of {self.source}",
             hint=f"make them with `magicpy superstar {self.source}`",
@@ -121,8 +119,7 @@ class Event:
     @property
     def mjd(self) -> float:
         """When M1 was triggered."""
-        seconds = self.values["milliseconds_1"] * 1e-3 + self.values["nanoseconds_1"] * 1e-9
-        return float(self.values["mjd_day_1"] + seconds / DAY_S)
+        return float(mjd_of(self.values))
 
     @property
     def direction_mm(self) -> tuple[float, float] | None:

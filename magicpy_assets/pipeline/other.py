@@ -16,7 +16,7 @@ from magicpy_assets.core.errors import UnknownNameError
 from magicpy_assets.core.runs import DataFile, parse_name
 from magicpy_assets.science.counts import ABOVE_300_GEV, FieldEvents
 from magicpy_assets.science.exposure import Exposure, of_observations
-from magicpy_assets.science.live_time import SECONDS_PER_DAY
+from magicpy_assets.science.live_time import SECONDS_PER_DAY, mjd_of
 from magicpy_assets.science.selections import Selection, selection
 
 if TYPE_CHECKING:
@@ -83,12 +83,11 @@ def _of_melibea(path: Path, cuts: Selection) -> pd.DataFrame:
     events = melibea.read_events(path, (*melibea.FOR_COUNTING, *wanted))
     pointing = (15.0 * float(events["pointing_ra_h_1"].median()), float(events["pointing_dec_deg_1"].median()))
     kept = events[cuts.passes(events) & np.isfinite(events["reco_ra_deg"].to_numpy())]
-    seconds = kept["milliseconds_1"] * 1e-3 + kept["nanoseconds_1"] * 1e-9
     _, position, run = _source_of(path)
     return _table(
         run,
         kept["stereo_number_1"].to_numpy(dtype=np.int64),
-        (kept["mjd_day_1"] + seconds / SECONDS_PER_DAY).to_numpy(dtype=np.float64),
+        mjd_of(kept),
         kept["reco_ra_deg"].to_numpy(dtype=np.float64),
         kept["reco_dec_deg"].to_numpy(dtype=np.float64),
         kept["energy_gev"].to_numpy(dtype=np.float64),

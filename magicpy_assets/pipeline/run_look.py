@@ -15,6 +15,7 @@ from magicpy_assets.core.runs import parse_name
 from magicpy_assets.formats import star
 from magicpy_assets.formats.calibrated import DAY_S, TIME, CalibratedFile
 from magicpy_assets.pipeline.events import RunFiles
+from magicpy_assets.science.live_time import mjd_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,15 +72,7 @@ class RunLook:
     @property
     def stereo_mjd(self) -> Floats:
         """Times of the events of both telescopes."""
-        return np.empty(0) if self.stereo is None else mjd_of(self.stereo, "_1")
-
-
-def mjd_of(table: pd.DataFrame, suffix: str = "") -> Floats:
-    """Return the times of events from the columns that MARS files split them into."""
-    day, milliseconds, nanoseconds = (
-        table[f"{name}{suffix}"].to_numpy().astype(np.float64) for name in ("mjd_day", "milliseconds", "nanoseconds")
-    )
-    return np.asarray(day + (milliseconds * 1e-3 + nanoseconds * 1e-9) / DAY_S)
+        return np.empty(0) if self.stereo is None else mjd_of(self.stereo)
 
 
 def look_at(files: RunFiles, run: Mapping[str, Any]) -> RunLook:
@@ -132,7 +125,7 @@ def _images(files: RunFiles, telescope: int, stereo: pd.DataFrame | None) -> pd.
         table = pd.DataFrame({branch.column: stereo[f"{branch.column}_{telescope}"] for branch in _READ})
     else:
         return None
-    return table.assign(mjd=mjd_of(table))
+    return table.assign(mjd=mjd_of(table, ""))
 
 
 def _pedestals(files: RunFiles, telescope: int) -> tuple[list[tuple[Floats, Floats]], list[str]]:

@@ -10,6 +10,7 @@ from magicpy_assets.plots.canvas import new_figure
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -18,6 +19,14 @@ def hours_figure(table: pd.DataFrame, *, title: str = "Hours", caption: str = ""
     rows, columns = [str(row) for row in table.index], [str(column) for column in table.columns]
     size = (2.6 + 1.15 * len(columns), 2.2 + 0.5 * len(rows))
     figure, axes = new_figure(caption or "Hours of observation.", simulated=simulated, size=size)
+    draw_hours(axes, table)
+    axes.set_title(f"{title} ({np.nansum(table.to_numpy(dtype=np.float64)):.2f} h)", fontsize=11)
+    return figure
+
+
+def draw_hours(axes: Axes, table: pd.DataFrame) -> None:
+    """Draw hours as numbers on a map: moon level down, zenith range across."""
+    rows, columns = [str(row) for row in table.index], [str(column) for column in table.columns]
     values = table.to_numpy(dtype=np.float64)
     axes.imshow(values, cmap="Blues", aspect="auto", vmin=0, vmax=max(1e-9, 1.6 * float(np.nanmax(values, initial=0))))
     for (row, column), value in np.ndenumerate(values):
@@ -27,5 +36,3 @@ def hours_figure(table: pd.DataFrame, *, title: str = "Hours", caption: str = ""
     axes.tick_params(length=0)
     axes.set_xlabel("Zenith range")
     axes.set_ylabel("Moon level")
-    axes.set_title(f"{title} ({np.nansum(values):.2f} h)", fontsize=11)
-    return figure

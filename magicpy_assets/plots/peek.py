@@ -10,7 +10,9 @@ import numpy as np
 from magicpy_assets.core import moons
 from magicpy_assets.plots.camera import draw_camera
 from magicpy_assets.plots.canvas import captioned, stamp_simulated
+from magicpy_assets.plots.hours import draw_hours
 from magicpy_assets.plots.style import FIT_COLOUR, OFF_COLOUR, ON_COLOUR, REFERENCE_COLOUR
+from magicpy_assets.plots.theta2 import draw_growth
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -199,14 +201,9 @@ def _draw_hours(axes: Axes, hours: pd.DataFrame) -> None:
     if hours.empty:
         _nothing(axes, "no run with a cell")
         return
-    values = hours.to_numpy(dtype=np.float64)
-    axes.imshow(values, cmap="Blues", aspect="auto", vmin=0, vmax=max(1e-9, 1.6 * float(np.nanmax(values))))
-    for (row, column), value in np.ndenumerate(values):
-        axes.text(column, row, f"{value:.2f}" if value else "0", ha="center", va="center", fontsize=9)
-    _words(axes, "Zenith range", "", "Hours")
-    axes.set_xticks(range(values.shape[1]), [str(column) for column in hours.columns], fontsize=8)
-    axes.set_yticks(range(values.shape[0]), [str(row) for row in hours.index], fontsize=8)
-    axes.tick_params(length=0)
+    draw_hours(axes, hours)
+    axes.set_title("Hours", fontsize=10)
+    axes.tick_params(labelsize=8)
 
 
 def _draw_trigger(axes: Axes, runs: pd.DataFrame, column: str, label: str, title: str) -> None:
@@ -252,11 +249,7 @@ def _draw_growth(axes: Axes, theta2: Theta2Result | None, why_not: str) -> None:
         _words(axes, "Live time (h)", "Significance (σ)", "Signal")
         _nothing(axes, "\n".join(textwrap.wrap(why_not, 44)))
         return
-    hours, sigma = (np.asarray(theta2.growth[column], dtype=np.float64) for column in ("time", "significance"))
-    axes.step(hours, sigma, where="post", color=ON_COLOUR)
-    axes.plot(hours, sigma, "o", ms=3.5, color=ON_COLOUR)
-    steady = np.linspace(0, hours[-1], 100)
-    axes.plot(steady, sigma[-1] * np.sqrt(steady / hours[-1]), ls="--", color=FIT_COLOUR, label="steady: ∝ √time")
+    draw_growth(axes, theta2.growth)
     _words(axes, "Live time (h)", "Significance so far (σ)", f"Signal: {theta2.significance:.1f} σ")
 
 

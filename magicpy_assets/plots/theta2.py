@@ -11,6 +11,8 @@ from magicpy_assets.plots.canvas import new_figure
 from magicpy_assets.plots.style import FIT_COLOUR, OFF_COLOUR, ON_COLOUR, box
 
 if TYPE_CHECKING:
+    from astropy.table import Table
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from magicpy_assets.science.theta2 import Theta2Result
@@ -48,6 +50,20 @@ def theta2_figure(result: Theta2Result) -> Figure:
     return figure
 
 
+def draw_growth(axes: Axes, growth: Table) -> None:
+    """Draw significance with live time, run by run, and the course of a steady source."""
+    hours, significance = (np.asarray(growth[name], dtype=np.float64) for name in ("time", "significance"))
+    axes.step(hours, significance, where="post", color=ON_COLOUR, label="significance")
+    axes.plot(hours, significance, "o", ms=3.5, color=ON_COLOUR)
+    steady = np.linspace(0, hours[-1], 100)
+    axes.plot(
+        steady, significance[-1] * np.sqrt(steady / hours[-1]), ls="--", color=FIT_COLOUR, label="steady: ∝ √time"
+    )
+    axes.set_xlim(0, 1.02 * hours[-1])
+    axes.set_xlabel("Live time (h)")
+    axes.set_ylabel("Significance so far (σ)")
+
+
 def growth_figure(result: Theta2Result) -> Figure:
     """Significance and excess with live time; a steady source follows the square root of time."""
     table = result.growth
@@ -55,14 +71,7 @@ def growth_figure(result: Theta2Result) -> Figure:
         raise InputError("this θ² result does not say how the signal grew", hint="count it again from the runs")
     caption = f"{result.caption} Dashed: a steady source with the final significance."
     figure, axes = new_figure(caption, simulated=result.simulated)
-    hours, significance = (np.asarray(table[name], dtype=np.float64) for name in ("time", "significance"))
-    axes.step(hours, significance, where="post", color=ON_COLOUR, label="significance")
-    axes.plot(hours, significance, "o", ms=3.5, color=ON_COLOUR)
-    steady = np.linspace(0, hours[-1], 100)
-    axes.plot(steady, significance[-1] * np.sqrt(steady / hours[-1]), ls="--", color=FIT_COLOUR, label="∝ √time")
-    axes.set_xlim(0, 1.02 * hours[-1])
-    axes.set_xlabel("Live time (h)")
-    axes.set_ylabel("Significance so far (σ)")
+    draw_growth(axes, table)
     axes.set_title(f"{result.exposure.source}: growth of the signal, {result.selection.name}")
     axes.legend(loc="upper left", frameon=False, fontsize=9)
     return figure

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from magicpy_assets.core.errors import InputError, OutOfRangeError
 from magicpy_assets.science.exposure import Exposure, of_observations
-from magicpy_assets.science.live_time import SECONDS_PER_DAY, measure
+from magicpy_assets.science.live_time import measure, mjd_of
 from magicpy_assets.science.selections import Selection
 from magicpy_assets.science.theta2 import Theta2Result, grown, li_ma
 
@@ -114,8 +114,7 @@ def theta2_of_melibea(
         kept = events[selection.passes(events) & np.isfinite(events["reco_ra_deg"].to_numpy())]
         ra_deg, dec_deg = (kept[name].to_numpy(dtype=np.float64) for name in ("reco_ra_deg", "reco_dec_deg"))
         fields.append(FieldEvents.on_sky(ra_deg, dec_deg, pointing, position_deg))
-        seconds = events["milliseconds_1"] * 1e-3 + events["nanoseconds_1"] * 1e-9
-        mjd = (events["mjd_day_1"] + seconds / SECONDS_PER_DAY).to_numpy(dtype=np.float64)
+        mjd = mjd_of(events)
         times.append(measure(mjd, events["time_diff_s_1"].to_numpy() if "time_diff_s_1" in events else None))
         zeniths.append(float(events["pointing_zd_deg_1"].mean()))
     exposure = Exposure(

@@ -19,7 +19,7 @@ from magicpy_assets.core.errors import InputError
 from magicpy_assets.science import on_off
 from magicpy_assets.science.exposure import Exposure, of_observations
 from magicpy_assets.science.exposure import from_dict as exposure_from
-from magicpy_assets.science.results import Result, plain, rows_of, table_of
+from magicpy_assets.science.results import Result, meta_of, plain, rows_of, table_of
 from magicpy_assets.science.sed_points import LIMIT_BELOW_TS, LIMIT_SIGMA
 from magicpy_assets.science.spectral_models import CEILING_TEV, power_law
 from magicpy_assets.science.time_bins import RunCounts, edges_of, grouped, run_counts, within
@@ -37,7 +37,10 @@ FLUX_UNIT = "cm-2 s-1"
 
 @dataclass(frozen=True)
 class LightCurveResult(Result):
-    """Integral fluxes above `energy_min_tev` in cm⁻² s⁻¹; times in MJD (UTC)."""
+    """Integral fluxes above `energy_min_tev` in cm⁻² s⁻¹; times in MJD (UTC).
+
+    `mean_flux` is that of all runs together, `mean_flux_ul` its upper limit (95 %).
+    """
 
     name: ClassVar[str] = "light_curve"
     exposure: Exposure
@@ -51,6 +54,7 @@ class LightCurveResult(Result):
     degrees_of_freedom: int
     variability: float = float("nan")
     variability_error: float = float("nan")
+    mean_flux_ul: float = float("nan")
 
     @property
     def caption(self) -> str:
@@ -117,7 +121,12 @@ class LightCurveResult(Result):
             "binning": self.binning,
             "energy_min": {"value": self.energy_min_tev, "unit": "TeV"},
             "spectrum": self.spectrum_words,
-            "mean_flux": {"value": self.mean_flux, "error": self.mean_flux_error, "unit": FLUX_UNIT},
+            "mean_flux": {
+                "value": self.mean_flux,
+                "error": self.mean_flux_error,
+                "limit": self.mean_flux_ul,
+                "unit": FLUX_UNIT,
+            },
             "constant_flux": {
                 "chi2": self.chi2_constant,
                 "degrees_of_freedom": self.degrees_of_freedom,
@@ -135,7 +144,7 @@ class LightCurveResult(Result):
         exposure = exposure_from(document["exposure"])
         return cls(
             exposure=exposure,
-            table=table_of(document["points"], _meta(exposure)),
+            table=table_of(document["points"], meta_of(exposure)),
             binning=document["binning"],
             energy_min_tev=document["energy_min"]["value"],
             spectrum_words=document["spectrum"],
@@ -145,6 +154,7 @@ class LightCurveResult(Result):
             degrees_of_freedom=document["constant_flux"]["degrees_of_freedom"],
             variability=_number(document.get("fractional_variability", {}).get("value")),
             variability_error=_number(document.get("fractional_variability", {}).get("error")),
+            mean_flux_ul=_number(document["mean_flux"].get("limit")),
         )
 
 
@@ -209,7 +219,7 @@ def light_curve(
             len(late), len(runs), max(run.from_tev for run in late),
         )  # fmt: skip
     table = _points(groups, model_flux, energy_min_tev)
-    table.meta = _meta(exposure)
+    table.meta = meta_of(exposure)
     together = _point("all", runs, model_flux, energy_min_tev)
     mean, error = together["flux"], together["flux_err"]
     variability = fractional_variability(np.asarray(table["flux"]), np.asarray(table["flux_err"]))
@@ -225,6 +235,7 @@ def light_curve(
         degrees_of_freedom=len(table) - 1,
         variability=variability[0],
         variability_error=variability[1],
+        mean_flux_ul=together["flux_ul"],
     )
 
 
@@ -244,10 +255,6 @@ def fractional_variability(flux: Floats, error: Floats) -> tuple[float, float]:
     noise = float(np.sqrt(2 / n)) * mean_square / mean**2
     other = float(np.sqrt(mean_square / n)) * 2 * share / mean
     return share, float(np.hypot(noise, other)) / (2 * share)
-
-
-def _meta(exposure: Exposure) -> dict[str, Any]:
-    return {"caption": exposure.caption, "simulated": exposure.simulated, "upper_limits": "95 % confidence"}
 
 
 def _points(groups: Mapping[str, Sequence[RunCounts]], model_flux: float, energy_min_tev: float) -> Table:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,14 @@ SHORTEST_GAP_S = 1.0
 CLOSURE_TOLERANCE = 0.03
 """How far the effective time may be off because the rate of triggers changes slowly during a run."""
 FEWEST_STEPS = 100
+
+
+def mjd_of(table: Mapping[str, Any], suffix: str = "_1") -> Floats:
+    """Return the times of events (MJD, n) from the columns of MARS files; those of a telescope end in `suffix`."""
+    day, milliseconds, nanoseconds = (
+        np.asarray(table[f"{name}{suffix}"], dtype=np.float64) for name in ("mjd_day", "milliseconds", "nanoseconds")
+    )
+    return np.asarray(day + (milliseconds * 1e-3 + nanoseconds * 1e-9) / SECONDS_PER_DAY)
 
 
 @dataclass(frozen=True)

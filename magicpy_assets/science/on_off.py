@@ -55,6 +55,21 @@ def safe_range(observation: Any) -> EnergyRange:
     return EnergyRange(low, high)
 
 
+def peak_energy_tev(observations: Sequence[Any], index: float = 2.6) -> float:
+    """Return the true energy (TeV) at which the rate of gamma rays with the spectrum E^-index peaks, after cuts.
+
+    This is what is called the energy threshold; at an offset of 0.4°, the wobble distance.
+    """
+    import astropy.units as u
+
+    energy = np.geomspace(0.03, 20, 600)
+    rate = np.zeros_like(energy)
+    for observation in observations:
+        area = observation.aeff.evaluate(energy_true=energy * u.TeV, offset=0.4 * u.deg).to_value("m2")
+        rate += np.ravel(area) * energy ** (1 - index)  # per logarithm of energy
+    return float(energy[int(np.argmax(rate))])
+
+
 def reduce(
     observations: Sequence[Any],
     position_deg: tuple[float, float],

@@ -103,6 +103,11 @@ class Result:
         return written
 
 
+def meta_of(exposure: Exposure) -> dict[str, Any]:
+    """Return what tables of fluxes say about themselves."""
+    return {"caption": exposure.caption, "simulated": exposure.simulated, "upper_limits": "95 % confidence"}
+
+
 def plain(value: Any) -> Any:
     """Turn NumPy scalars, arrays, tuples and dicts into what JSON can hold; not-a-number and infinity become None."""
     if isinstance(value, dict):

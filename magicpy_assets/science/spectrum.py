@@ -12,7 +12,7 @@ from magicpy_assets.core.errors import unknown
 from magicpy_assets.science import spectral_models
 from magicpy_assets.science.exposure import Exposure
 from magicpy_assets.science.exposure import from_dict as exposure_from
-from magicpy_assets.science.results import Result, plain, rows_of, table_of
+from magicpy_assets.science.results import Result, meta_of, plain, rows_of, table_of
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -197,11 +197,6 @@ class SpectrumResult(Result):
             remark=outcome.get("remark", ""),
             **counts,
         )
-
-
-def meta_of(exposure: Exposure) -> dict[str, Any]:
-    """Return what the tables of a spectrum say about themselves."""
-    return {"caption": exposure.caption, "simulated": exposure.simulated, "upper_limits": "95 % confidence"}
 
 
 def _from_names(document: dict[str, dict[str, Any]]) -> Table:

@@ -17,9 +17,10 @@ from magicpy_assets.science import on_off, spectral_models
 from magicpy_assets.science.exposure import of_observations
 from magicpy_assets.science.fit_checks import contributions as contributions_of
 from magicpy_assets.science.fit_checks import residuals as residuals_of
+from magicpy_assets.science.results import meta_of
 from magicpy_assets.science.sed_points import flux_points, of_few_events
 from magicpy_assets.science.spectral_models import CEILING_TEV, FLUX_UNIT, Shape
-from magicpy_assets.science.spectrum import SpectrumResult, meta_of
+from magicpy_assets.science.spectrum import SpectrumResult
 
 if TYPE_CHECKING:
     from astropy.table import Table

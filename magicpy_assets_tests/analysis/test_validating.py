@@ -1,11 +1,20 @@
 """Known answers: verdicts follow the table, and a small cell of the observatory can be asked."""
 
+import numpy as np
 import pytest
 
 from magicpy_assets.analysis import Source
-from magicpy_assets.analysis.validating import NOT_ASKED, OK, OUTSIDE, Expectation, expectations
 from magicpy_assets.core.errors import MissingInputError
 from magicpy_assets.core.periods import by_name
+from magicpy_assets.science.expectations import NOT_ASKED, OK, OUTSIDE, Expectation, expectations
+from magicpy_assets.science.known_answers import (
+    containment_deg,
+    energy_bias,
+    energy_resolution,
+    isotropy,
+    null_mean,
+    null_rms,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +39,32 @@ def test_every_expectation_has_a_source_and_a_name_of_its_own():
     found = expectations()
     assert len({one.name for one in found}) == len(found)
     assert all(one.source and one.meaning for one in found)
+
+
+def test_resolutions_are_those_put_in():
+    """Of a 2D Gaussian the 39 % containment is its width; errors are those of many samples."""
+    rng = np.random.default_rng(1)
+    samples = [np.hypot(*rng.normal(0, 0.06, (2, 500))) for _ in range(200)]
+    for share, expected in ((0.39, 0.06 * np.sqrt(-2 * np.log(0.61))), (0.68, 0.06 * np.sqrt(-2 * np.log(0.32)))):
+        found = np.array([containment_deg(theta, share) for theta in samples])
+        assert found[:, 0].mean() == pytest.approx(expected, rel=0.02)
+        assert found[:, 1].mean() == pytest.approx(found[:, 0].std(), rel=0.25)
+    ratio = 1.05 * np.exp(rng.normal(0, 0.15, 20_000))
+    assert energy_resolution(ratio)[0] == pytest.approx(0.15 * 1.05, rel=0.03)
+    assert energy_bias(ratio)[0] == pytest.approx(0.05, abs=0.01)
+
+
+def test_off_regions_that_are_alike_pass_and_others_do_not():
+    rng = np.random.default_rng(2)
+    even = rng.poisson(20, (200, 3))
+    assert isotropy(even)[0] > 0.001
+    assert abs(null_mean(even)[0]) < 4 * null_mean(even)[1]
+    assert null_rms(even)[0] == pytest.approx(1, abs=4 * null_rms(even)[1] + 0.02)
+    skewed = rng.poisson((20, 20, 30), (200, 3))
+    assert isotropy(skewed)[0] < 1e-6
+    # Events that come in fours: what nothing should look like has twice the width.
+    assert null_rms(4 * rng.poisson(5, (200, 3)))[0] > 1.6
+    assert isinstance(null_rms(even[:2]), str)
 
 
 @pytest.mark.slow

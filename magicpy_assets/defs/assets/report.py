@@ -17,6 +17,7 @@ from magicpy_assets.core.settings import CONFIG_VARIABLE, Settings, is_setting
 from magicpy_assets.defs.level import OWNERS, POOL, code_reference
 from magicpy_assets.defs.names import asset_key, plain
 from magicpy_assets.defs.resources import Magic
+from magicpy_assets.pipeline.combined import plan_combined
 from magicpy_assets.store.records import fingerprint
 
 DESCRIPTION = """
@@ -24,7 +25,6 @@ Everything about {source} in a period on one page: hours, signal, sky map, light
 and why, how it was done, where it came from; and a short text for others. HTML and PDF.
 """
 WRITTEN = "report_was_written"
-NOTHING = "there are no DL3 files"
 RESULTS_VERSION = 1
 
 
@@ -58,9 +58,12 @@ def of(
     def report(context: dg.AssetExecutionContext, magic: Magic) -> dg.MaterializeResult:
         with magic.session() as session:
             folder = session.layout.root / source / "report" / context.partition_key
-            settings = session.settings
-        written = _written(settings, source, context.partition_key, folder)
-        metadata, passed = _described(written)
+            settings, is_empty = session.settings, not len(plan_combined(session, source, context.partition_key))
+        if is_empty:
+            words, passed = f"no data: no cell of {source} has DL3 files yet", True
+            metadata: dict[str, Any] = {"empty": words, "text": dg.MetadataValue.text(words)}
+        else:
+            metadata, passed = _described(_written(settings, source, context.partition_key, folder))
         return dg.MaterializeResult(
             metadata=metadata,
             data_version=dg.DataVersion(fingerprint("report", RESULTS_VERSION, {"text": metadata["text"].text}, [])),
@@ -71,10 +74,9 @@ def of(
 
 
 def _described(written: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """Return metadata of the page, and whether all is well; a period without data has no report, which is well, too."""
+    """Return metadata of the page, and whether it was written."""
     if "error" in written:
-        text = written["error"]
-        return {"text": dg.MetadataValue.text(text)}, NOTHING in text
+        return {"text": dg.MetadataValue.text(written["error"])}, False
     paths = {Path(path).suffix.removeprefix("."): path for path in written["files"]}
     metadata: dict[str, Any] = {"text": dg.MetadataValue.text(written["text"])}
     metadata |= {name: dg.MetadataValue.path(path) for name, path in paths.items()}

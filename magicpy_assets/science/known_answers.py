@@ -16,9 +16,8 @@ FEWEST_RUNS = 5
 def containment_deg(theta_deg: Floats, share: float) -> tuple[float, float]:
     """Return the angle within which a share of gamma rays lies, and its error as for a 2D Gaussian."""
     found = float(np.quantile(theta_deg, share))
-    relative = (
-        float(np.sqrt(share / (1 - share) / max(len(theta_deg), 1))) / (2 * -np.log1p(-share)) * (1 - share) / share
-    )
+    # Error of a quantile, with the density of a 2D Gaussian there.
+    relative = float(np.sqrt(share / (1 - share) / max(len(theta_deg), 1)) / (-2 * np.log1p(-share)))
     return found, found * relative
 
 

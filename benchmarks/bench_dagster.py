@@ -166,7 +166,10 @@ def small_world() -> Iterator[Settings]:
     ):
         os.environ["MAGICPY_ARCHIVE_PASSWORD"] = server.password
         yield load_settings(
-            store=str(Path(folder) / "store"), archive={"url": server.url, "user": server.user}, compute={"workers": 2}
+            store=str(Path(folder) / "store"),
+            archive={"url": server.url, "user": server.user},
+            compute={"workers": 2},
+            periods=("ST0316", "ST0317"),
         )
 
 

@@ -46,7 +46,7 @@ TIME_STEP_NS = 0.4
 SUFFIX = ".npz.xz"
 SECONDS_PER_PIECE = 10.0
 SHOWERS_PER_PIECE = 500
-MOVE_PITCHES = 3
+MOVE_PITCHES = 4
 """How far, in pixels, showers are moved that are used again."""
 
 
@@ -163,9 +163,10 @@ def open_shard(name: str, folder: Path | None = None) -> ShowerImages:
 def sky_slice(item: Shard, begin_s: float, end_s: float) -> tuple[ShowerImages, NDArray[np.float64]]:
     """Return the hadrons that arrive within a slice of sky time, and when they do (s), in order of time.
 
-    Up to the shard's own amount, disjoint slices hold disjoint events. Beyond it the shard begins anew: the same
-    showers at other times, each moved in both cameras by a few pixels, as if it had come from another direction. So
-    an exposure of hours holds each shower several times, with noise and direction of its own each time.
+    Up to the shard's own amount, disjoint slices hold disjoint events. Beyond it the shard begins anew, with the same
+    showers at other times. Each use of a shower is moved in both cameras by a few pixels, as if it had come from
+    another direction: a shower serves for many places of its core, too, and unmoved they would all point to one spot
+    of the sky. So an exposure of hours holds each shower several times, with noise and direction of its own each time.
     """
     if not 0 <= begin_s <= end_s:
         raise InputError(f"there is no slice of the sky from {begin_s:g} to {end_s:g} s")
@@ -182,7 +183,7 @@ def _once_around(item: Shard, turn: int, begin_s: float, end_s: float) -> tuple[
     images = open_shard(item.name)
     rng = np.random.default_rng([item.seed, 10**7, turn] if turn else [item.seed, 10**7])
     arrival = rng.uniform(0, item.amount, len(images))
-    vector = rng.integers(0, len(moves()), len(images)) if turn else np.zeros(len(images), dtype=np.int64)
+    vector = rng.integers(0, len(moves()), len(images))
     inside = np.flatnonzero((arrival >= begin_s) & (arrival < end_s))
     order = inside[np.argsort(arrival[inside])]
     return moved(images.take(order), vector[order]), arrival[order]
@@ -192,7 +193,7 @@ def _once_around(item: Shard, turn: int, begin_s: float, end_s: float) -> tuple[
 def moves() -> NDArray[np.int16]:
     """Return where each pixel goes (-1: out of the camera) by every vector of the lattice up to `MOVE_PITCHES`.
 
-    Shape (37, 1039); the first move leaves everything in place.
+    Shape (61, 1039); the first move leaves everything in place.
     """
     near = np.flatnonzero(np.hypot(PIXEL_X_MM, PIXEL_Y_MM) < (MOVE_PITCHES + 0.1) * PITCH_MM)
     near = near[np.argsort(np.hypot(PIXEL_X_MM[near], PIXEL_Y_MM[near]), kind="stable")]
@@ -295,22 +296,36 @@ def make_piece(item: Shard, piece: int) -> ShowerImages:
     return shoot(thrown.kind, thrown.energy_gev, thrown.pointing_deg, thrown.toward_deg, thrown.cores_m, seed)
 
 
-def _merge(folder: Path, item: Shard) -> None:
-    """Join the pieces of a shard, its showers numbered through, its events in random order."""
+def simulated(item: Shard) -> ShowerImages:
+    """Simulate a whole shard now, in the order of its showers."""
+    return _numbered_through(item, (make_piece(item, piece) for piece in range(item.pieces)))
+
+
+def _numbered_through(item: Shard, pieces: Iterable[ShowerImages]) -> ShowerImages:
+    """Join the pieces of a shard, the showers numbered through."""
     parts, offset = [], 0
-    for piece in range(item.pieces):
-        with np.load(_piece_path(folder, item.name, piece)) as found:
-            part = _unpacked(found)
+    for piece, part in enumerate(pieces):
         parts.append(_renumbered(part, offset))
         offset += len(item.thrown(piece))
-    images = ShowerImages.joined(parts)
+    return ShowerImages.joined(parts)
+
+
+def _merge(folder: Path, item: Shard) -> None:
+    """Join the pieces of a shard that were kept, its events in random order."""
+    images = _numbered_through(item, (_piece(folder, item, piece) for piece in range(item.pieces)))
     images = images.take(np.random.default_rng([item.seed, 10**6]).permutation(len(images)))
     path = folder / f"{item.name}{SUFFIX}"
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with lzma.open(temporary, "wb", preset=9) as file:
         np.savez(file, **_packed(images))
     temporary.replace(path)
-    logger.info("%s: %d events of %d showers, %.1f MB", item.name, len(images), offset, path.stat().st_size / 1e6)
+    thrown = len(item.all_thrown())
+    logger.info("%s: %d events of %d showers, %.1f MB", item.name, len(images), thrown, path.stat().st_size / 1e6)
+
+
+def _piece(folder: Path, item: Shard, piece: int) -> ShowerImages:
+    with np.load(_piece_path(folder, item.name, piece)) as found:
+        return _unpacked(found)
 
 
 def _renumbered(images: ShowerImages, offset: int) -> ShowerImages:

@@ -89,19 +89,30 @@ def production() -> tuple[Pair, ...]:
 
 
 def make_pair(pair: Pair, seed: int, folder: Path) -> None:
-    """Write the two calibrated files of a Monte Carlo run into a folder.
+    """Write the two calibrated files of a Monte Carlo run into a folder, from the event library.
 
     Raises
     ------
     MissingInputError
         If the event library has not been made.
     """
-    images = _images(pair)
+    _write_pair(pair, pair.shard, _images(pair), _thrown(pair), seed, folder)
+
+
+def make_new_pair(pair: Pair, shard: Shard, seed: int, folder: Path) -> None:
+    """Write the two files of a run whose showers are simulated now, as the shard says: as many as one has time for.
+
+    The library holds what a package can carry: some thousand showers, each seen from several places. Studies that ask
+    for more accurate responses make their own.
+    """
+    _write_pair(pair, shard, library.simulated(shard), shard.all_thrown(), seed, folder)
+
+
+def _write_pair(pair: Pair, shard: Shard, images: ShowerImages, thrown: Thrown, seed: int, folder: Path) -> None:
     noise = noise_at(DARK_NSB)
     charge, time, triggered = expose(images, noise, sky.stream(seed, pair.run, "noise"))
     stereo = triggered.all(axis=1)
     stereo_number = np.where(stereo, np.cumsum(stereo), 0)
-    thrown = _thrown(pair)
     for telescope in (1, 2):
         seen = np.flatnonzero(triggered[:, telescope - 1])
         info = RunInfo(
@@ -114,7 +125,7 @@ def make_pair(pair: Pair, seed: int, folder: Path) -> None:
             source_dec_deg=0.0,
             sampling_mhz=SAMPLING_MHZ,
             n_samples=N_SLICES,
-            cards=library.cards(pair.shard) | {"NSB": f"{DARK_NSB}"},
+            cards=library.cards(shard) | {"NSB": f"{DARK_NSB}"},
         )
         write_calibrated(
             folder / pair.file(telescope).name,
@@ -126,7 +137,7 @@ def make_pair(pair: Pair, seed: int, folder: Path) -> None:
             bad_pixels=np.arange(N_PIXELS) == 0,  # pixel 0 is always flagged in MAGIC's Monte Carlo
             pedestals=_pedestals(noise),
             original_mc=_original_mc(thrown, telescope),
-            mc_header=_header(pair, len(thrown)),
+            mc_header=_header(shard, len(thrown)),
         )
 
 
@@ -225,9 +236,8 @@ def _pedestals(noise: Noise) -> Pedestals:
     )
 
 
-def _header(pair: Pair, n_showers: int) -> Table:
+def _header(shard: Shard, n_showers: int) -> Table:
     """Return what the headers say about the simulation; nothing of it is CORSIKA, so its version is 0."""
-    shard = pair.shard
     levels = np.zeros(10)
     levels[0] = 100.0 * HEIGHT_M
     values = {

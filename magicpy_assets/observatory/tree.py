@@ -27,7 +27,7 @@ from magicpy_assets.observatory.shelf import Group, ServedFile, Shelf
 from magicpy_assets.observatory.troubles import Planted, Trouble
 from magicpy_assets.store.records import pending, product_lock
 
-RESULTS_VERSION = 3
+RESULTS_VERSION = 4
 """Raised when the files of the observatory change: files of another version are never taken from the cache."""
 
 DATA_VERSION = "v1"

@@ -1,4 +1,4 @@
-"""Sky maps as figures: significance on the sky, and its distribution beside the source."""
+"""Sky maps as figures: significance and excess on the sky, and the distribution of significances beside the source."""
 
 from __future__ import annotations
 
@@ -6,16 +6,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from magicpy_assets.core import sources
 from magicpy_assets.plots.canvas import captioned, stamp_simulated
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from magicpy_assets.science.skymap import SkymapResult
 
+SAME_PLACE_DEG = 0.05
+"""A source of the table this near to the centre is the one that the map is of."""
+
 
 def skymap_figure(result: SkymapResult) -> Figure:
-    """Significance around the source (left), and how it is distributed outside the excluded circle (right)."""
+    """Significance around the source, excess, and how significances are distributed outside the excluded circle.
+
+    Known sources in the field are marked.
+    """
     from magicpy_assets.science.background import EXCLUSION_RADIUS_DEG
     from magicpy_assets.science.skymap import DISC_DEG, RING_DEG
 
@@ -24,35 +32,69 @@ def skymap_figure(result: SkymapResult) -> Figure:
         f"{result.exposure.caption}. E > {1e3 * result.energy_min_tev:.0f} GeV; events within {DISC_DEG:g}° of each "
         f"point, background from a ring of {RING_DEG[0]:g}-{RING_DEG[1]:g}° corrected for acceptance, without the "
         f"circle of {EXCLUSION_RADIUS_DEG:g}° around the source (dashed). Significance after Li & Ma (1983), eq. 17; "
-        f"highest {peak:.1f} σ at ({peak_x:+.2f}°, {peak_y:+.2f}°)."
+        f"highest {peak:.1f} σ at ({peak_x:+.2f}°, {peak_y:+.2f}°). Crosses: sources of the table of sources."
     )
-    figure, bottom = captioned(caption, simulated=result.simulated, size=(10.5, 5.6))
-    axes = figure.add_axes((0.08, bottom + 0.03, 0.45, 0.88 - bottom))
-    edges = result.edges_deg
-    image = axes.pcolormesh(edges, edges, result.significance, cmap="inferno", vmin=-4, vmax=max(6.0, peak))
-    bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03)
-    bar.set_label("Significance (σ)")
+    figure, bottom = captioned(caption, simulated=result.simulated, size=(14.6, 5.4))
+    height = 0.88 - bottom
+    maps = (
+        ("Significance (σ)", result.significance, -4.0, max(6.0, peak)),
+        ("Excess (events)", result.excess, *_span(result)),
+    )
+    for left, (label, values, low, high) in zip((0.055, 0.40), maps, strict=True):
+        axes = figure.add_axes((left, bottom + 0.03, 0.27, height))
+        image = axes.pcolormesh(result.edges_deg, result.edges_deg, values, cmap="inferno", vmin=low, vmax=high)
+        figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03)
+        axes.set_title(label, fontsize=10)
+        _sky(axes, result, EXCLUSION_RADIUS_DEG)
+    axes = figure.add_axes((0.805, bottom + 0.03, 0.185, height))
+    _distribution(axes, result, EXCLUSION_RADIUS_DEG + DISC_DEG)
+    figure.suptitle(f"{result.exposure.source}: sky map")
+    return stamp_simulated(figure, result.simulated)
+
+
+def _span(result: SkymapResult) -> tuple[float, float]:
+    seen = result.excess[np.isfinite(result.excess)]
+    return float(seen.min()), float(max(seen.max(), 1.0))
+
+
+def _sky(axes: Axes, result: SkymapResult, excluded_deg: float) -> None:
+    """Axes of the sky with the excluded circle and the known sources."""
     turn = np.linspace(0, 2 * np.pi, 100)
-    axes.plot(EXCLUSION_RADIUS_DEG * np.cos(turn), EXCLUSION_RADIUS_DEG * np.sin(turn), color="white", ls="--", lw=0.9)
-    axes.plot(0, 0, marker="+", color="white", ms=10, label=result.exposure.source, ls="none")
+    axes.plot(excluded_deg * np.cos(turn), excluded_deg * np.sin(turn), color="white", ls="--", lw=0.9)
+    for name, x, y in known_sources(result):
+        axes.plot(x, y, marker="+", color="white", ms=10, ls="none")
+        axes.annotate(name, (x, y), xytext=(6, 6), textcoords="offset points", color="white", fontsize=8)
+    edges = result.edges_deg
     axes.set_xlim(edges[-1], edges[0])
     axes.set_ylim(edges[0], edges[-1])
     axes.set_aspect("equal")
     axes.set_xlabel(f"Offset in right ascension from {result.centre_deg[0]:.3f}° (deg)")
     axes.set_ylabel(f"Offset in declination from {result.centre_deg[1]:.3f}° (deg)")
-    axes.legend(loc="upper right", fontsize=9, labelcolor="white", facecolor="black", framealpha=0.4)
-    side = figure.add_axes((0.70, bottom + 0.03, 0.27, 0.88 - bottom))
-    middle = 0.5 * (edges[1:] + edges[:-1])
-    outside = np.isfinite(result.significance) & (
-        np.hypot(*np.meshgrid(middle, middle)) > EXCLUSION_RADIUS_DEG + DISC_DEG
-    )
-    values = result.significance[outside]
+
+
+def known_sources(result: SkymapResult) -> list[tuple[str, float, float]]:
+    """Return name and offsets (deg) of what a map shows: its own source at the centre, and others of the table."""
+    from magicpy_assets.science.counts import tangent_plane
+
+    reach = float(result.edges_deg[-1])
+    found = [(result.exposure.source, 0.0, 0.0)]
+    field = sources.search(ra_deg=result.centre_deg[0], dec_deg=result.centre_deg[1], radius_deg=1.5 * reach)
+    x, y = tangent_plane(field["ra_deg"].to_numpy(), field["dec_deg"].to_numpy(), *result.centre_deg)
+    for name, its_x, its_y in zip(field["name"], x, y, strict=True):
+        apart = float(np.hypot(its_x, its_y))
+        if apart > SAME_PLACE_DEG and max(abs(its_x), abs(its_y)) < reach:
+            found.append((str(name), float(its_x), float(its_y)))
+    return found
+
+
+def _distribution(axes: Axes, result: SkymapResult, inner_deg: float) -> None:
+    middle = 0.5 * (result.edges_deg[1:] + result.edges_deg[:-1])
+    outside = np.isfinite(result.significance) & (np.hypot(*np.meshgrid(middle, middle)) > inner_deg)
     steps = np.linspace(-5, 5, 41)
-    side.hist(values, steps.tolist(), density=True, color="#9aa5b1", label="beside the source")
-    side.plot(steps, np.exp(-0.5 * steps**2) / np.sqrt(2 * np.pi), color="#c0392b", label="normal")
-    side.set_xlabel("Significance (σ)")
-    side.set_ylabel("Density")
-    side.set_title(f"mean {result.residual_mean:.2f}, rms {result.residual_rms:.2f}", fontsize=10)
-    side.legend(frameon=False, fontsize=8, loc="upper left")
-    figure.suptitle(f"{result.exposure.source}: sky map")
-    return stamp_simulated(figure, result.simulated)
+    values = result.significance[outside]
+    axes.hist(values, steps.tolist(), density=True, color="#9aa5b1", label="beside the source")
+    axes.plot(steps, np.exp(-0.5 * steps**2) / np.sqrt(2 * np.pi), color="#c0392b", label="normal")
+    axes.set_xlabel("Significance (σ)")
+    axes.set_ylabel("Density")
+    axes.set_title(f"mean {result.residual_mean:.2f}, rms {result.residual_rms:.2f}", fontsize=10)
+    axes.legend(frameon=False, fontsize=8, loc="upper left")

@@ -1,5 +1,6 @@
 """Sky maps of toy events: a source where it is, nothing where nothing is."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 from astropy.table import Table
 from astropy.time import Time
 
+from magicpy_assets.core import sources
 from magicpy_assets.core.errors import InputError
-from magicpy_assets.plots.maps import skymap_figure
+from magicpy_assets.plots.maps import known_sources, skymap_figure
 from magicpy_assets.science.skymap import SkymapResult, skymap
 
 CENTRE = (83.6, 22.0)
@@ -88,6 +90,7 @@ def test_a_map_survives_being_saved_and_is_drawn(tmp_path):
     assert back.simulated
     figure = skymap_figure(back)
     figure.savefig(tmp_path / "map.png")
+    assert {"Significance (σ)", "Excess (events)"} <= {axes.get_title() for axes in figure.axes}
     said = "\n".join(text.get_text() for text in figure.texts)
     assert "SIMULATED" in said
     assert "live time 40.0 min" in said.replace("\n", " ")
@@ -97,3 +100,16 @@ def test_too_few_events_are_refused():
     few = [observation(1, 35, 1, n_source=0, n_background=5)]
     with pytest.raises(InputError, match="too few to measure the acceptance"):
         skymap(few, CENTRE)
+
+
+def test_other_sources_of_the_field_are_marked():
+    perseus = sources.by_name("NGC1275")
+    result = replace(skymap(runs(60, seed=3), CENTRE), centre_deg=(perseus.ra_deg, perseus.dec_deg))
+    marked = {name: (x, y) for name, x, y in known_sources(result)}
+    other = sources.by_name("IC310")
+    x, y = marked["IC310"]
+    assert np.hypot(x, y) == pytest.approx(
+        sources.separation_deg(perseus.ra_deg, perseus.dec_deg, other.ra_deg, other.dec_deg), rel=1e-3
+    )
+    assert "NGC1275" not in marked  # it is the one in the middle, called by the name of the runs
+    assert marked[result.exposure.source] == (0.0, 0.0)

@@ -2,9 +2,9 @@
 
 Each sky holds one source at the place of the Crab Nebula with a spectrum of its own, some with a cut-off, some with a
 flare, some nearly dark. Its runs go through every program, from calibrated files to fitted spectra, with the forests of
-the cell. The responses are of Monte Carlo made for the study, 200,000 showers each seen once: that of the package is
-small, and its own error would be the same for all skies. With --docs the page `docs/closure.md` and its figure are
-written, for both sets of Monte Carlo.
+the cell. The responses are of Monte Carlo made for the study, 200,000 showers each seen once, from where the source
+stands: that of the package is small and comes from all sides, and its own error would be the same for all skies. With
+--docs the page `docs/closure.md` and its figure are written, for each set of Monte Carlo.
 
     python examples/closure.py [--skies 20] [--run-seconds 900] [--keep FOLDER] [--docs]
 """
@@ -20,6 +20,7 @@ import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,10 @@ SMALLEST_RATE = 0.005
 CLEAR = 0.95
 """Runs with a smaller share of a clear night's light are left out: nothing corrects for haze and clouds."""
 PAIRS, SHOWERS_PER_PAIR, INDEX = 8, 25_000, 2.0
-ZD_DEG = (15.0, 35.0)
-"""The Monte Carlo of the study: the zenith distances of its runs, and more low energies than the package has."""
+ZD_DEG = (9.0, 36.0)
+AZIMUTHS_DEG = {"path": (85.0, 130.0), "round": (0.0, 360.0)}
+"""The Monte Carlo of the study: the zenith distances of its runs, and more low energies than the package has; from
+where the source stands in them, or from all sides."""
 NAMES = {"log_parabola": ("amplitude", "alpha", "beta"), "power_law_cutoff": ("amplitude", "index", "lambda_")}
 
 
@@ -123,19 +126,20 @@ def plans_for(count: int, run_s: float) -> list[tuple[RunPlan, ...]]:
     return [tuple(dark[RUNS_PER_SKY * k : RUNS_PER_SKY * (k + 1)]) for k in range(count)]
 
 
-def simulate(index: int, store: Path, folder: Path) -> list[Path]:
+def simulate(part: tuple[str, int], store: Path, folder: Path) -> list[Path]:
     """Make a part of the study's Monte Carlo: showers of its own, each used once, as far as melibea; kept."""
     logging.disable(logging.WARNING)
-    done = folder / "mc" / f"melibea{index}"
+    kind, index = part
+    done = folder / "mc" / kind / f"melibea{index}"
     if done.is_dir():
         return sorted(done.glob("*_Q_*.root"))
     like = next(pair for pair in montecarlo.production() if (pair.zenith, pair.use) == (CELL.zenith.name, "test"))
     pair = replace(like, run=9_000_000 + index)
     shard = replace(
         pair.shard, name=f"closure{index}", amount=SHOWERS_PER_PAIR, cores=1, index=INDEX, zd_deg=ZD_DEG,
-        seed=70_000 + index,
+        az_deg=AZIMUTHS_DEG[kind], seed=70_000 + 100 * list(AZIMUTHS_DEG).index(kind) + index,
     )  # fmt: skip
-    made = {name: folder / "mc" / f"{name}{index}" for name in ("calibrated", "star", "superstar", "made")}
+    made = {name: folder / "mc" / kind / f"{name}{index}" for name in ("calibrated", "star", "superstar", "made")}
     for path in made.values():
         path.mkdir(parents=True, exist_ok=True)
     montecarlo.make_new_pair(pair, shard, SEED, made["calibrated"])
@@ -167,13 +171,14 @@ def analyse(one: Sky, plans: tuple[RunPlan, ...], store: Path, folder: Path, run
     for k, plan in enumerate(plans):
         nights.make_run(plan, everything, SEED + 1000 + one.number, made["calibrated"], field=one.field(k))
     small = sorted((store / "MC" / "test" / "melibea" / CELL.period.name / CELL.zenith_moon).glob("*_Q_*.root"))
-    large = sorted((folder / "mc").glob("melibea*/*_Q_*.root"))
+    own = {kind: sorted((folder / "mc" / kind).glob("melibea*/*_Q_*.root")) for kind in AZIMUTHS_DEG}
     for telescope in (1, 2):
         Star(sorted(made["calibrated"].glob(f"*_M{telescope}_*.root")), out=made["star"]).run()
     SuperStar(sorted(made["star"].glob("*_I_*.root")), out=made["superstar"]).run()
     Melibea(sorted(made["superstar"].glob("*_S_*.root")), forest=_forest(store), out=made["melibea"]).run()
     result = asdict(one) | {"truth": list(one.truth), "true_fluxes": true_fluxes(one)}
-    for name, simulations in (("large", large), ("small", small)):
+    result["clear"] = [nights.transmission(plan) for plan in plans]
+    for name, simulations in (own | {"package": small}).items():
         out = place / name
         out.mkdir()
         Dl3(sorted(made["melibea"].glob("*_Q_*.root")), mc=simulations, out=out).run()
@@ -256,20 +261,22 @@ def main() -> int:
         plans = plans_for(given.skies, given.run_seconds)
         found: list[dict[str, Any]] = []
         with ProcessPoolExecutor(2) as pool:
-            for part in pool.map(simulate, range(PAIRS), [store] * PAIRS, [folder] * PAIRS):
-                print(f"Monte Carlo: {part[0].parent.name} done", flush=True)
+            parts = [(kind, index) for kind in AZIMUTHS_DEG for index in range(PAIRS)]
+            made = pool.map(partial(simulate, store=store, folder=folder), parts)
+            for part, _ in zip(parts, made, strict=True):
+                print("Monte Carlo: {} {} done".format(*part), flush=True)
             jobs = [
                 pool.submit(analyse, one, mine, store, folder, given.run_seconds)
                 for one, mine in zip(truths, plans, strict=True)
             ]
             for job in as_completed(jobs):
                 found.append(job.result())
-                number, sigma = found[-1]["number"], found[-1]["large"]["significance"]
+                number, sigma = found[-1]["number"], found[-1]["path"]["significance"]
                 print(f"sky {number:2d}: {sigma:.1f} sigma, {len(found)} of {len(jobs)} done", flush=True)
         page = page_of(found, given.run_seconds)
         print("\n".join(page))
         if given.docs:
-            figure_of(with_responses(found, "large")).savefig(DOCS / "figures" / "closure_pulls.png", dpi=80)
+            figure_of(with_responses(found, "path")).savefig(DOCS / "figures" / "closure_pulls.png", dpi=80)
             (DOCS / "closure.md").write_text("\n".join(page) + "\n", encoding="utf-8")
     finally:
         if given.keep is None:
@@ -357,16 +364,16 @@ def summary(found: list[dict[str, Any]]) -> list[str]:
 
 def page_of(everything: list[dict[str, Any]], run_s: float) -> list[str]:
     """Return the lines of the page."""
-    found = with_responses(everything, "large")
-    chis = iter(distances(found))
+    found = with_responses(everything, "path")
+    chis, (low, high) = iter(distances(found)), AZIMUTHS_DEG["path"]
     lines = [
         "# Closure: what is put in comes out",
         "",
         f"Made by `examples/closure.py --docs`: {len(found)} skies of the embedded observatory, each with a source of"
         f" its own spectrum at the place of the Crab Nebula, {RUNS_PER_SKY} runs of {run_s:g} s in {CELL.text}, from"
-        f" showers to fitted spectra with every program, with the forests of the cell. The responses are of"
-        f" {PAIRS * SHOWERS_PER_PAIR:,} gamma-ray showers made for this study, each seen once. **Everything here is"
-        " simulated.**",
+        " showers to fitted spectra with every program, with the forests of the cell. The responses are of"
+        f" {PAIRS * SHOWERS_PER_PAIR:,} gamma-ray showers made for this study, each seen once, from where the source"
+        f" stands in these runs: azimuths of {low:.0f}° to {high:.0f}°. **Everything here is simulated.**",
         "",
         "| sky | truth: flux (Crab), slope, β or 1/cut-off, flare | σ | amplitude (Crab) | slope | β or 1/cut-off |"
         " χ² (3) |",
@@ -389,19 +396,27 @@ def page_of(everything: list[dict[str, Any]], run_s: float) -> list[str]:
         "",
         *summary(found),
         "",
-        "The errors are statistical, and of the data alone.",
+        "The errors are statistical, and of the data alone. The sky is not always clear: up to"
+        f" {100 * (1 - min(min(row['clear']) for row in found)):.1f} % of the light is missing in a run, on average"
+        f" {100 * (1 - np.mean([row['clear'] for row in found])):.1f} %, for which nothing corrects.",
         "",
         "![Pulls of parameters and of fluxes](figures/closure_pulls.png)",
         "",
         "*Pulls of the fitted parameters (left) and of the fluxes run by run (right), with the normal distribution."
         " Simulated.*",
         "",
-        "## With the Monte Carlo of the package",
+        "## With other Monte Carlo",
         "",
-        "The package carries 10,000 test showers of a zenith range, each seen from five places. Their own error is the"
-        " same for all skies; the pulls, which know the errors of the data alone, show how much that is:",
+        "What the responses are made of is common to all skies, and the errors of the fits know nothing of it. As many"
+        " showers from all sides: the telescopes stand on a line and the Earth's magnetic field has a direction, so the"
+        " same energy gives other light at another azimuth.",
         "",
-        *summary(with_responses(everything, "small")),
+        *summary(with_responses(everything, "round")),
+        "",
+        "The Monte Carlo of the package, 10,000 test showers of the zenith range from all sides, each seen from five"
+        " places: its own statistical error comes on top.",
+        "",
+        *summary(with_responses(everything, "package")),
     ]
 
 

@@ -65,6 +65,8 @@ class Shard:
     radius_m: float
     cores: int
     seed: int
+    az_deg: tuple[float, float] = (0.0, 360.0)
+    """Of gamma rays; those that ship come from all sides."""
 
     @property
     def pieces(self) -> int:
@@ -76,7 +78,9 @@ class Shard:
         rng = np.random.default_rng([self.seed, piece])
         if self.kind == "hadron":
             return hadrons(SECONDS_PER_PIECE, self.zd_deg, self.energy_gev, self.radius_m, self.cores, rng)
-        return ring_gammas(SHOWERS_PER_PIECE, self.zd_deg, self.energy_gev, self.index, self.radius_m, self.cores, rng)
+        return ring_gammas(
+            SHOWERS_PER_PIECE, self.zd_deg, self.energy_gev, self.index, self.radius_m, self.cores, rng, self.az_deg
+        )
 
     def all_thrown(self) -> Thrown:
         """Return every shower that was thrown for this shard, seen or not, in the order of `ShowerImages.shower`."""

@@ -254,8 +254,8 @@ def _header(shard: Shard, n_showers: int) -> Table:
         "n_showers": n_showers * shard.cores,
         "theta_min_deg": shard.zd_deg[0],
         "theta_max_deg": shard.zd_deg[1],
-        "phi_min_deg": 0.0,
-        "phi_max_deg": 360.0,
+        "phi_min_deg": shard.az_deg[0],
+        "phi_max_deg": shard.az_deg[1],
         "wavelength_low_nm": _WAVELENGTH_NM[0],
         "wavelength_high_nm": _WAVELENGTH_NM[1],
     }

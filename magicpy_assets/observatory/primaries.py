@@ -118,11 +118,12 @@ def ring_gammas(
     radius_m: float,
     cores: int,
     rng: np.random.Generator,
+    az_deg: tuple[float, float] = (0.0, 360.0),
 ) -> Thrown:
     """Draw gamma rays from a ring around the pointing, uniform in the cosine of zenith distance and in azimuth."""
     low, high = np.cos(np.radians(zd_deg))
     zd = np.degrees(np.arccos(rng.uniform(high, low, n)))
-    pointing = np.column_stack([zd, rng.uniform(0, 360, n)])
+    pointing = np.column_stack([zd, rng.uniform(*az_deg, n)])
     toward = tilted(pointing, np.full(n, math.radians(WOBBLE_DEG)), rng.uniform(0, 2 * math.pi, n))
     energy = power_law(*energy_gev, index, n, rng)
     return Thrown(np.full(n, "gamma"), energy, pointing, toward, disc_cores(toward, np.full(n, radius_m), cores, rng))

@@ -42,6 +42,20 @@ def _is_of(cell: Cell | None, period: str | None) -> bool:
     return cell is not None and period in (None, cell.period.name)
 
 
+def standing(session: Session, source: str, period: str) -> list[tuple[str, str]]:
+    """Return what the records say about every product of a period, up to DL3: its name, and all that a report tells.
+
+    It changes when a run is new, was made again, failed, or failed for another reason.
+    """
+    planned = plan(session, source, up_to=datalevels.DL3.key)
+    return [
+        (task.product.name, " ".join((task.product.name, assessed.state, assessed.fingerprint or assessed.reason)))
+        for task in planned
+        if _is_of(task.cell, period)
+        for assessed in [planned.state(task)]
+    ]
+
+
 def cells_in(plan: Plan) -> list[Cell]:
     """Return the cells whose files a combined result is made from."""
     folders = {path.parent for task in plan for path in task.all_inputs()}

@@ -12,6 +12,7 @@ from magicpy_assets_tests.conftest import settings_for
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chain")]
 
 CELL = "ST0316|za35to50-weak"
+REPORT = dg.AssetKey(["CrabNebula", "report"])
 LEVELS = ("calibrated", "star", "superstar", "melibea", "dl3", "spectra")
 
 
@@ -54,6 +55,8 @@ def test_seven_levels_of_a_cell_then_nothing(built):
 
         assert_events_and_histories_lead_to_each_other(result)
 
+        assert_the_report_is_written_once(built, instance)
+
         versions = data_versions(result)
         again = materialise(built, instance, CELL)
         for level in LEVELS:
@@ -61,6 +64,24 @@ def test_seven_levels_of_a_cell_then_nothing(built):
             assert metadata["done"].value == 0, level
             assert metadata["cached"].value > 0, level
         assert data_versions(again) == versions
+
+
+def assert_the_report_is_written_once(built, instance):
+    """It holds what is there, says where it is, and is not written again while no record changes."""
+    (report,) = (asset for asset in built.assets if isinstance(asset, dg.AssetsDefinition) if asset.key == REPORT)
+    runs = [
+        dg.materialize([report], resources=built.resources, instance=instance, partition_key="ST0316") for _ in range(2)
+    ]
+    first, again = (metadata_of(run, "CrabNebula/report") for run in runs)
+    assert (first["why"].value, again["why"].value[:10]) == ("written", "up to date")
+    assert first["text"].value == again["text"].value
+    assert "SIMULATED" in Path(first["html"].value).read_text(encoding="utf-8")
+    assert data_versions(runs[0]) == data_versions(runs[1])
+    page = Path(first["html"].value)
+    page.write_text("spoilt", encoding="utf-8")
+    third = dg.materialize([report], resources=built.resources, instance=instance, partition_key="ST0316")
+    assert metadata_of(third, "CrabNebula/report")["why"].value == "written"
+    assert page.stat().st_size > 10_000
 
 
 def assert_events_and_histories_lead_to_each_other(result):

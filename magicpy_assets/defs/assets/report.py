@@ -1,9 +1,9 @@
 """The report of a source and period: one page to read, and a text to send on.
 
-It is written by the command line's verb `report` in a process of its own, from the files that are there.
+It is written by the command line's verb `report` in a process of its own, from the files that are there, and again
+when the records of those files have changed.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -17,15 +17,17 @@ from magicpy_assets.core.settings import CONFIG_VARIABLE, Settings, is_setting
 from magicpy_assets.defs.level import OWNERS, POOL, code_reference
 from magicpy_assets.defs.names import asset_key, plain
 from magicpy_assets.defs.resources import Magic
-from magicpy_assets.pipeline.combined import plan_combined
-from magicpy_assets.store.records import fingerprint
+from magicpy_assets.pipeline.combined import plan_combined, standing
+from magicpy_assets.store.records import Record, fingerprint, is_complete, write_record
+from magicpy_assets.version import __version__
 
 DESCRIPTION = """
 Everything about {source} in a period on one page: hours, signal, sky map, light curve, spectrum, checks, what failed
 and why, how it was done, where it came from; and a short text for others. HTML and PDF.
 """
 WRITTEN = "report_was_written"
-RESULTS_VERSION = 1
+PAGE = "report.html"
+RESULTS_VERSION = 2
 
 
 def of(
@@ -56,47 +58,55 @@ def of(
         ],
     )
     def report(context: dg.AssetExecutionContext, magic: Magic) -> dg.MaterializeResult:
+        period = context.partition_key
         with magic.session() as session:
-            folder = session.layout.root / source / "report" / context.partition_key
-            settings, is_empty = session.settings, not len(plan_combined(session, source, context.partition_key))
+            folder = session.layout.root / source / "report" / period
+            settings, is_empty = session.settings, not len(plan_combined(session, source, period))
+            known = standing(session, source, period)
+        identity = fingerprint("report", RESULTS_VERSION, {"source": source, "version": __version__}, known)
+        metadata: dict[str, Any]
         if is_empty:
             words, passed = f"no data: no cell of {source} has DL3 files yet", True
-            metadata: dict[str, Any] = {"empty": words, "text": dg.MetadataValue.text(words)}
+            metadata = {"empty": words, "text": dg.MetadataValue.text(words)}
+        elif is_complete(folder / PAGE, identity):
+            metadata, passed = (
+                _described(folder) | {"why": "up to date: no record has changed since it was written"},
+                True,
+            )
+        elif error := _write(settings, source, period, folder):
+            metadata, passed = {"text": dg.MetadataValue.text(error)}, False
         else:
-            metadata, passed = _described(_written(settings, source, context.partition_key, folder))
+            write_record(folder / PAGE, Record(identity, "report", PAGE, inputs=tuple(known)))
+            metadata, passed = _described(folder) | {"why": "written"}, True
         return dg.MaterializeResult(
             metadata=metadata,
-            data_version=dg.DataVersion(fingerprint("report", RESULTS_VERSION, {"text": metadata["text"].text}, [])),
+            data_version=dg.DataVersion(identity if passed else fingerprint("report", 0, {}, [("failed", identity)])),
             check_results=[dg.AssetCheckResult(check_name=WRITTEN, passed=passed)],
         )
 
     return report
 
 
-def _described(written: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """Return metadata of the page, and whether it was written."""
-    if "error" in written:
-        return {"text": dg.MetadataValue.text(written["error"])}, False
-    paths = {Path(path).suffix.removeprefix("."): path for path in written["files"]}
-    metadata: dict[str, Any] = {"text": dg.MetadataValue.text(written["text"])}
-    metadata |= {name: dg.MetadataValue.path(path) for name, path in paths.items()}
-    return metadata | {"page": dg.MetadataValue.url(Path(paths["html"]).absolute().as_uri())}, True
+def _described(folder: Path) -> dict[str, Any]:
+    """Return metadata of a report that is there."""
+    text = (folder / "report.txt").read_text(encoding="utf-8").rstrip()
+    metadata: dict[str, Any] = {"text": dg.MetadataValue.text(text)}
+    metadata |= {end: dg.MetadataValue.path(str(folder / f"report.{end}")) for end in ("html", "pdf", "txt")}
+    return metadata | {"page": dg.MetadataValue.url((folder / PAGE).absolute().as_uri())}
 
 
-def _written(settings: Settings, source: str, period: str, folder: Path) -> dict[str, Any]:
-    """Write the report with the settings in force; return what the verb says."""
+def _write(settings: Settings, source: str, period: str, folder: Path) -> str:
+    """Write the report with the settings in force; return what went wrong, or nothing."""
     environment = {name: value for name, value in os.environ.items() if not is_setting(name)}
     words = [sys.executable, "-m", "magicpy_assets.cli", "report", source, "--period", period, "--out", str(folder)]
     with tempfile.TemporaryDirectory(prefix="magicpy-report-") as place:
         config = Path(place) / "magicpy.toml"
         config.write_text(settings.to_toml(), encoding="utf-8")
         done = subprocess.run(
-            [*words, "--json"],
+            words,
             env=environment | {CONFIG_VARIABLE: str(config)},
             capture_output=True,
             text=True,
             check=False,
         )
-    if done.returncode:
-        return {"error": done.stderr.strip().removeprefix("magicpy: ")}
-    return dict(json.loads(done.stdout))
+    return done.stderr.strip().removeprefix("magicpy: ") or "it could not be written" if done.returncode else ""

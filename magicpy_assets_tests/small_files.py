@@ -130,7 +130,7 @@ def write_mc_pair(folder, n=200, seed=2):
             bad_pixels=np.arange(N_PIXELS) == 0,
             pedestals=montecarlo._pedestals(DARK),
             original_mc={name: values[:1000] for name, values in montecarlo._original_mc(thrown, telescope).items()},
-            mc_header=montecarlo._header(MC_PAIR, 1000),
+            mc_header=montecarlo._header(MC_PAIR.shard, 1000),
         )
     return tuple(paths)
 

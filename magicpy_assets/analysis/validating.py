@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 STANDARD_HADRONNESS, STANDARD_THETA2_DEG2 = 0.28, 0.02
 """Cuts of the LE selection, after which resolutions are given."""
 OFF_REGIONS = 3
+ENOUGH_SIGMA, ENOUGH_EVENTS = 5.0, 10
+"""Below these, fits and counts have no errors that a verdict could rest on."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,11 @@ class _Facts:
         return asked[name]()
 
     def _of_crab(self, parameter: str) -> Answer:
-        return "not the Crab Nebula" if self.spectrum is None else self.spectrum.parameter(parameter)
+        if self.spectrum is None:
+            return "not the Crab Nebula"
+        if self.spectrum.significance < ENOUGH_SIGMA:
+            return f"a signal of {self.spectrum.significance:.1f} sigma is too weak for a spectrum"
+        return self.spectrum.parameter(parameter)
 
     def _rate(self, low_gev: float, high_gev: float) -> Answer:
         if self.spectrum is None:
@@ -156,6 +162,8 @@ class _Facts:
             return "no data below 35 deg"
         cuts = {"energy_min_gev": low_gev, "energy_max_gev": high_gev}
         seen = self.source.theta2(self.low, cuts=cuts)
+        if seen.n_on < ENOUGH_EVENTS:
+            return f"{seen.n_on} events are too few for a rate"
         minutes = seen.live_time_s / 60
         return seen.excess / minutes, seen.excess_error / minutes
 

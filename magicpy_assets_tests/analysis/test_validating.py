@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from magicpy_assets.analysis import Source
+from magicpy_assets.analysis.validating import ENOUGH_EVENTS
 from magicpy_assets.core.errors import MissingInputError
 from magicpy_assets.core.periods import by_name
 from magicpy_assets.science.expectations import NOT_ASKED, OK, OUTSIDE, Expectation, expectations
@@ -75,9 +76,13 @@ def test_a_small_cell_is_asked_everything(chain):
         rows = found.table.set_index("name")
         assert set(rows.index) == {one.name for one in expectations()}
         assert found.simulated
-        for name in ("crab_flux_1tev", "theta39", "energy_resolution", "exposure_closure", "auc"):
+        for name in ("theta39", "energy_resolution", "exposure_closure", "auc"):
             assert rows.loc[name, "verdict"] == OK, rows.loc[name]
-        # Of 80 s there are few events in the off regions: that is said, and no verdict is given.
+        # Of 80 s there are few events: that is said, and no verdict is given.
+        assert crab.theta2().n_on < ENOUGH_EVENTS
+        for name in ("crab_flux_1tev", "crab_slope_1tev", "crab_rate_398_631"):
+            assert rows.loc[name, "verdict"] == NOT_ASKED
+            assert "too" in rows.loc[name, "remark"]
         assert rows.loc["null_rms", "verdict"] in (NOT_ASKED, OK)
         assert "simulated" in str(found)
 

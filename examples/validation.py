@@ -25,10 +25,6 @@ REMARKS = {
         "The event library of the embedded observatory keeps events with at least 300 photo-electrons in the images,"
         " or it would not fit into the package: its threshold is that of such events, not that of MAGIC."
     ),
-    "null_rms": (
-        "Above one, because a simulated hadron is used with twenty positions of its core: events of one shower come"
-        " from one direction, and so clump on the sky."
-    ),
 }
 
 

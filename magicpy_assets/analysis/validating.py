@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from magicpy_assets.core import datalevels, moons, zeniths
+from magicpy_assets.core import datalevels, moons, sources, zeniths
 from magicpy_assets.core.cell import Cell
-from magicpy_assets.core.errors import MissingInputError
+from magicpy_assets.core.errors import MissingInputError, UnknownNameError
 from magicpy_assets.mars.programs import TRAINING_REPORT
 from magicpy_assets.plots.reference import is_crab
-from magicpy_assets.science.counts import ABOVE_300_GEV, field_of
+from magicpy_assets.science.counts import ABOVE_300_GEV, field_of, off_count
+from magicpy_assets.science.cuts import CutRules, find_cuts
 from magicpy_assets.science.expectations import NOT_ASKED, OUTSIDE, expectations
 from magicpy_assets.science.known_answers import (
     Answer,
@@ -32,10 +33,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from magicpy_assets.analysis.source import Source
+    from magicpy_assets.science.cuts import Cuts
 
 STANDARD_HADRONNESS, STANDARD_THETA2_DEG2 = 0.28, 0.02
 """Cuts of the LE selection, after which resolutions are given."""
 OFF_REGIONS = 3
+REJECTION = CutRules(0.8, 0.7, hadronness_range=(0.0, 1.0))
+"""Cuts with which background is counted: tighter than those of the DL3 files."""
 ENOUGH_SIGMA, ENOUGH_EVENTS = 5.0, 10
 """Below these, fits and counts have no errors that a verdict could rest on."""
 
@@ -91,7 +95,9 @@ def validate(source: Source) -> Validation:
         answer = facts.ask(one.name)
         value, error = (np.nan, np.nan) if isinstance(answer, str) else answer
         remark = answer if isinstance(answer, str) else ""
-        verdict = NOT_ASKED if isinstance(answer, str) else one.verdict(value, error)
+        if not remark and facts.simulated:
+            remark = one.not_of_simulations
+        verdict = NOT_ASKED if remark else one.verdict(value, error)
         rows.append(
             (one.name, value, error, one.expected, one.tolerance, one.kind, one.unit, verdict, remark, one.meaning,
              one.source)
@@ -129,9 +135,10 @@ class _Facts:
 
     def ask(self, name: str) -> Answer:
         """Return a value and its error, or why there is none."""
-        if name.startswith("crab_rate_"):
-            low, high = (float(word) for word in name.removeprefix("crab_rate_").split("_"))
-            return self._rate(low, high)
+        for rate, of_bin in (("crab_rate_", self._rate), ("background_rate_", self._background)):
+            if name.startswith(rate):
+                low, high = (float(word) for word in name.removeprefix(rate).split("_"))
+                return of_bin(low, high)
         asked: dict[str, Callable[[], Answer]] = {
             "crab_flux_1tev": lambda: self._of_crab("amplitude"),
             "crab_slope_1tev": lambda: self._of_crab("alpha"),
@@ -144,6 +151,7 @@ class _Facts:
             "off_isotropy": lambda: isotropy(self._counts),
             "null_mean": lambda: null_mean(self._counts),
             "null_rms": lambda: null_rms(self._counts),
+            "null_signal": self._null_signal,
             "auc": self._auc,
         }
         return asked[name]()
@@ -167,14 +175,50 @@ class _Facts:
         minutes = seen.live_time_s / 60
         return seen.excess / minutes, seen.excess_error / minutes
 
+    def _background(self, low_gev: float, high_gev: float) -> Answer:
+        if self._cuts is None:
+            return "no dark data below 35 deg, or no test Monte Carlo in the store"
+        observations = self.source.observations(self.dark)
+        position, energies = self.source.position_deg, (low_gev, high_gev)
+        count = sum(off_count(one, position, self._cuts, energies, OFF_REGIONS) for one in observations)
+        minutes = sum(float(one.observation_live_time_duration.to_value("min")) for one in observations)
+        # Nothing seen is an error of one event.
+        return count / OFF_REGIONS / minutes, max(count, 1) ** 0.5 / OFF_REGIONS / minutes
+
+    @cached_property
+    def _cuts(self) -> Cuts | None:
+        if not self.dark or self._test_gammas is None:
+            return None
+        seen = self._test_gammas
+        energy_gev, hadronness = (seen[name].to_numpy(dtype=np.float64) for name in ("energy_gev", "hadronness"))
+        return find_cuts(energy_gev, hadronness, _theta(seen), REJECTION)
+
+    def _null_signal(self) -> Answer:
+        try:
+            serves = sources.by_name(self.source.name).off
+        except UnknownNameError:
+            serves = False
+        if not serves:
+            return "not a field that serves as OFF data"
+        seen = self.source.theta2()
+        if seen.n_on + seen.n_off < ENOUGH_EVENTS:
+            return f"{seen.n_on + seen.n_off} events are too few for a significance"
+        return seen.significance, 1.0
+
     def _threshold(self) -> Answer:
         if not self.dark:
             return "no dark data below 35 deg"
         return 1e3 * peak_energy_tev(self.source.observations(self.dark)), 0.0
 
+    @property
+    def _gammas(self) -> pd.DataFrame | None:
+        """The same after standard cuts."""
+        seen = self._test_gammas
+        return None if seen is None else seen[seen["hadronness"] < STANDARD_HADRONNESS]
+
     @cached_property
-    def _gammas(self) -> Any:
-        """Gamma rays of the test sample of the darkest and highest cell after standard cuts; None if gone."""
+    def _test_gammas(self) -> pd.DataFrame | None:
+        """Gamma rays of the test sample of the darkest and highest cell; None if gone."""
         import pandas as pd
 
         from magicpy_assets.formats import melibea
@@ -187,13 +231,13 @@ class _Facts:
         if not files:
             return None
         events = pd.concat([melibea.read_events(path) for path in files], ignore_index=True)
-        return events[(events["hadronness"] < STANDARD_HADRONNESS) & np.isfinite(events["theta2_deg2"])]
+        return events[np.isfinite(events["theta2_deg2"]) & np.isfinite(events["hadronness"])]
 
     def _resolution(self, answer: Callable[[Any], Answer], low_gev: float, high_gev: float) -> Answer:
-        if self._gammas is None:
+        seen = self._gammas
+        if seen is None:
             return "no test Monte Carlo below 35 deg in the store"
-        energy = self._gammas["mc_energy_gev"]
-        return answer(self._gammas[(energy > low_gev) & (energy < high_gev)])
+        return answer(seen[(seen["mc_energy_gev"] > low_gev) & (seen["mc_energy_gev"] < high_gev)])
 
     def _closure(self) -> Answer:
         pairs = [(card["EFFTIME"], card["EFFERR"], card["LIVETIME"]) for card in self.cards if "EFFTIME" in card]

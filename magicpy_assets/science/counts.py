@@ -22,6 +22,8 @@ from magicpy_assets.science.theta2 import Theta2Result, grown, li_ma
 if TYPE_CHECKING:
     import pandas as pd
 
+    from magicpy_assets.science.cuts import Cuts
+
 Floats = NDArray[np.float64]
 
 
@@ -138,6 +140,26 @@ def field_of(observation: Any, position_deg: tuple[float, float], chosen: Select
     kept = (energy_gev > chosen.energy_min_gev) & (energy_gev < chosen.energy_max_gev)
     if chosen.hadronness_max < 1 and "GAMMANESS" in table.colnames:
         kept &= 1 - np.asarray(table["GAMMANESS"]) < chosen.hadronness_max
+    return _field_of(table, kept, position_deg)
+
+
+def off_count(
+    observation: Any, position_deg: tuple[float, float], cuts: Cuts, energy_range_gev: tuple[float, float], n_off: int
+) -> int:
+    """Count the events of one observation (gammapy) in its off regions, all together, after cuts on each energy.
+
+    The list of events must have GAMMANESS, and hold whatever the cuts let pass.
+    """
+    table = observation.events.table
+    energy_gev = np.asarray(table["ENERGY"].quantity.to_value("GeV"), dtype=np.float64)
+    kept = (energy_gev > energy_range_gev[0]) & (energy_gev < energy_range_gev[1])
+    kept &= cuts.keep_gammas(energy_gev, 1 - np.asarray(table["GAMMANESS"], dtype=np.float64))
+    field, turns = _field_of(table, kept, position_deg), 360.0 * np.arange(1, n_off + 1) / (n_off + 1)
+    near = [cuts.keep_directions(energy_gev[kept], np.sqrt(field.theta2_deg2(turn))) for turn in turns]
+    return int(np.sum(near))
+
+
+def _field_of(table: Any, kept: NDArray[np.bool_], position_deg: tuple[float, float]) -> FieldEvents:
     pointing = (float(table.meta["RA_PNT"]), float(table.meta["DEC_PNT"]))
     ra_deg, dec_deg = (table[name].quantity.to_value("deg").astype(np.float64)[kept] for name in ("RA", "DEC"))
     return FieldEvents.on_sky(ra_deg, dec_deg, pointing, position_deg)

@@ -76,8 +76,14 @@ def test_a_small_cell_is_asked_everything(chain):
         rows = found.table.set_index("name")
         assert set(rows.index) == {one.name for one in expectations()}
         assert found.simulated
-        for name in ("theta39", "energy_resolution", "exposure_closure", "auc"):
+        for name in ("theta39", "energy_resolution", "exposure_closure", "auc", "background_rate_398_631"):
             assert rows.loc[name, "verdict"] == OK, rows.loc[name]
+        # The threshold of the simulation is known not to be that of MAGIC: it is shown, and not judged.
+        assert rows.loc["energy_threshold", "verdict"] == NOT_ASKED
+        assert rows.loc["energy_threshold", "value"] > 100
+        assert "photo-electrons" in rows.loc["energy_threshold", "remark"]
+        assert "OFF" in rows.loc["null_signal", "remark"]
+        assert found.passed
         # Of 80 s there are few events: that is said, and no verdict is given.
         assert crab.theta2().n_on < ENOUGH_EVENTS
         for name in ("crab_flux_1tev", "crab_slope_1tev", "crab_rate_398_631"):

@@ -7,8 +7,8 @@ instead; `dl3.kind` (point-like; or full-enclosure: a PSF and no on radius); `dl
 `dl3.deadTimePerEvent` (26e-6 s); `dl3.background` (yes): add the background of the field; `dl3.allowMixed` (no): go on
 though forests or cleaning differ.
 
-Responses are of the simulations around the zenith distance of the run, interpolated to it where there are enough of
-them, see :mod:`magicpy_assets.science.zenith`.
+Responses are those at the mean zenith distance of the run, of all simulations given, see
+:mod:`magicpy_assets.science.irf`.
 """
 
 from __future__ import annotations
@@ -39,9 +39,8 @@ from magicpy_assets.formats.runcard import Runcard
 from magicpy_assets.science.background import FieldBackground, field_background
 from magicpy_assets.science.counts import tangent_plane
 from magicpy_assets.science.cuts import CutRules, Cuts, find_cuts
-from magicpy_assets.science.irf import KINDS, Responses
+from magicpy_assets.science.irf import KINDS, Responses, make_responses
 from magicpy_assets.science.live_time import DEAD_TIME_S, LiveTime, measure
-from magicpy_assets.science.zenith import responses_at
 
 RATE_TOLERANCE = 0.25
 
@@ -133,7 +132,7 @@ def process(
     live = measure(events.mjd, events.time_since_trigger_s, settings.dead_time_s, events.n_triggers)
     _report_live_time(live, events, log)
     zd_deg = float(np.mean(events.pointing["zd_deg"]))
-    responses = responses_at(simulations.gammas, simulations.thrown, cuts, zd_deg, settings.kind)
+    responses = make_responses(simulations.gammas, simulations.thrown, cuts, zd_deg, settings.kind)
     log(
         f"{path.name}: zenith distance {zd_deg:.1f} deg; {responses.n_gammas} gammas of {responses.text}; "
         f"threshold {responses.threshold_gev:.0f} GeV"

@@ -253,7 +253,7 @@ class Dl3(_ByName):
     always_embedded = True
     takes, makes = datalevels.Melibea, datalevels.DL3
     name = "dl3"
-    results_version = 2
+    results_version = 3
 
     def __init__(
         self, files: PathLike | Iterable[PathLike], mc: PathLike | Iterable[PathLike], out: PathLike = "."

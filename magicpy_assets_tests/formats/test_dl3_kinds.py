@@ -16,8 +16,7 @@ from magicpy_assets.formats import dl3, dl3_check, dl3_index, gadf
 from magicpy_assets.science.background import field_background
 from magicpy_assets.science.counts import tangent_plane
 from magicpy_assets.science.cuts import find_cuts
-from magicpy_assets.science.irf import FULL_ENCLOSURE, KINDS, POINT_LIKE
-from magicpy_assets.science.zenith import responses_at
+from magicpy_assets.science.irf import FULL_ENCLOSURE, KINDS, POINT_LIKE, make_responses
 
 SOURCE = SkyCoord(*toy_dl3.CRAB_DEG, unit="deg")
 SECONDS = 1200
@@ -42,7 +41,7 @@ def folders(simulations, tmp_path_factory):
     places = {}
     for kind in KINDS:
         place = places[kind] = tmp_path_factory.mktemp(kind)
-        responses = responses_at(*simulations, cuts, 20.0, kind)
+        responses = make_responses(*simulations, cuts, 20.0, kind)
         for number, wobble in ((5093001, 35), (5093002, 215)):
             run = toy_dl3.crab_run(number, SECONDS, wobble, seed=number, background_hz=1.0)
             events = toy_dl3.selected(run.columns, cuts)

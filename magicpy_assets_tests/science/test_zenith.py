@@ -1,4 +1,6 @@
-"""Responses between zenith distances: an instrument that changes with zenith distance is recovered between its bins."""
+"""Responses at a zenith distance: an instrument that changes with it is recovered at each."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +16,6 @@ from magicpy_assets.science.irf import (
     Thrown,
     make_responses,
 )
-from magicpy_assets.science.zenith import NODE_GAMMAS, responses_at
 
 AREA_M2 = np.pi * 300.0**2
 CENTRES = np.sqrt(TRUE_EDGES_GEV[1:] * TRUE_EDGES_GEV[:-1])
@@ -50,14 +51,13 @@ def made():
 
 @pytest.mark.parametrize("zd_deg", [22.0, 30.0, 38.0])
 def test_area_and_dispersion_are_those_of_the_zenith_distance(made, zd_deg):
-    found = responses_at(*made, zd_deg)
+    found = make_responses(*made, zd_deg)
     cosine = float(np.cos(np.radians(zd_deg)))
-    low, high = found.zenith_nodes_deg
-    assert low < zd_deg < high
+    assert (found.zd_deg, found.n_gammas) == (zd_deg, pytest.approx(0.99 * len(made[0]), rel=0.01))
     inside = (CENTRES > 150) & (CENTRES < 3e3)
     contained = 1 - np.exp(-0.0225 / (2 * 0.05**2))
-    # 20 000 gammas over the zenith range: bins of 13 % or better; the mean over a dozen of them is good to 4 %
-    assert np.mean(found.area_m2[inside] / (AREA_M2 * share(cosine) * contained)) == pytest.approx(1.0, abs=0.06)
+    # 20 000 gammas over the zenith range: their mean over a decade of energy is good to 1 %
+    assert np.mean(found.area_m2[inside] / (AREA_M2 * share(cosine) * contained)) == pytest.approx(1.0, abs=0.03)
     rows = found.dispersion[inside] * np.diff(MIGRATION_EDGES)
     mean = (rows * np.log(np.sqrt(MIGRATION_EDGES[1:] * MIGRATION_EDGES[:-1]))).sum(axis=1)
     assert rows.sum(axis=1) == pytest.approx(1.0)
@@ -65,21 +65,25 @@ def test_area_and_dispersion_are_those_of_the_zenith_distance(made, zd_deg):
 
 
 def test_nothing_is_extrapolated(made):
-    for zd_deg in (5.5, 49.5):
-        found = responses_at(*made, zd_deg)
-        assert found.zenith_nodes_deg == ()
-        np.testing.assert_array_equal(found.area_m2, make_responses(*made, zd_deg).area_m2)
+    gammas, thrown, cuts = made
+    for zd_deg, end_deg in ((2.0, thrown.zd_deg.min()), (60.0, thrown.zd_deg.max())):
+        found = make_responses(gammas, thrown, cuts, zd_deg)
+        assert found.zd_deg == end_deg
+        np.testing.assert_array_equal(found.area_m2, make_responses(gammas, thrown, cuts, end_deg).area_m2)
 
 
-def test_few_simulations_are_used_as_they_are(made):
-    gammas, thrown = simulations(int(1.5 * NODE_GAMMAS / 0.2), seed=4)
-    found = responses_at(gammas, thrown, made[2], 25.0)
-    assert found.zenith_nodes_deg == ()
-    assert "interpolated" not in found.text
+def test_simulations_of_one_zenith_distance_serve_for_it(made):
+    gammas, thrown = simulations(30_000, seed=4)
+    at = Thrown(thrown.energy_gev, np.full_like(thrown.zd_deg, 20.0), thrown.area_m2)
+    found = make_responses(replace(gammas, zd_deg=np.full(len(gammas), 20.0)), at, made[2], 20.0)
+    inside = (CENTRES > 150) & (CENTRES < 3e3)
+    seen = len(gammas) / len(thrown.energy_gev)
+    contained = 1 - np.exp(-0.0225 / (2 * 0.05**2))
+    assert np.mean(found.area_m2[inside]) == pytest.approx(AREA_M2 * seen * contained, rel=0.05)
 
 
 def test_without_the_direction_cut_there_is_a_psf_that_holds_all_gammas(made):
-    full, point = responses_at(*made, 30.0, FULL_ENCLOSURE), responses_at(*made, 30.0)
+    full, point = make_responses(*made, 30.0, FULL_ENCLOSURE), make_responses(*made, 30.0)
     assert (full.kind, point.kind) == (FULL_ENCLOSURE, POINT_LIKE)
     inside = (CENTRES > 150) & (CENTRES < 3e3)
     share_of_angle = full.psf[inside] * np.pi * np.diff(np.radians(RAD_EDGES_DEG) ** 2)
@@ -94,9 +98,11 @@ def test_without_the_direction_cut_there_is_a_psf_that_holds_all_gammas(made):
 
 
 def test_identities_follow_the_numbers(made):
-    first, again = responses_at(*made, 30.0), responses_at(*made, 30.0)
+    first, again = make_responses(*made, 30.0), make_responses(*made, 30.0)
     assert first.identity == again.identity
     assert (
-        len({first.identity, responses_at(*made, 31.0).identity, responses_at(*made, 30.0, FULL_ENCLOSURE).identity})
+        len(
+            {first.identity, make_responses(*made, 31.0).identity, make_responses(*made, 30.0, FULL_ENCLOSURE).identity}
+        )
         == 3
     )

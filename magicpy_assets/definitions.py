@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from magicpy_assets.core.settings import Settings, load_settings
+from magicpy_assets.core.telescopes import STEREO, Telescopes
 from magicpy_assets.defs import automation, lost_runs, partitions, resources
 from magicpy_assets.defs.assets import (
     archive,
@@ -31,17 +32,18 @@ from magicpy_assets.pipeline.runs import periods_observed
 from magicpy_assets.store.layout import Layout
 
 
-def shared_levels() -> list[Level]:
+def shared_levels(telescopes: Telescopes = STEREO) -> list[Level]:
     """Return the partitioned assets that all sources share: the OFF and Monte Carlo chains, the forests."""
-    shared = [random_forest.shared(), melibea.of_monte_carlo()]
-    for module in (calibrated, star, superstar):
+    shared = [random_forest.shared(telescopes), melibea.of_monte_carlo(telescopes)]
+    for module in (calibrated, star, *([] if telescopes.is_mono else [superstar])):
         shared += [module.of_off_data(), module.of_monte_carlo()]
     return shared
 
 
-def levels_of(source: str) -> list[Level]:
-    """Return the partitioned assets of a source: its levels from the archive to the results."""
-    return [module.of(source) for module in (calibrated, star, superstar, melibea, dl3, spectra)] + results.of(source)
+def levels_of(source: str, telescopes: Telescopes = STEREO) -> list[Level]:
+    """Return the partitioned assets of a source: its levels from the archive to the results; mono has no superstar."""
+    images = [module.of(source) for module in (calibrated, star, *([] if telescopes.is_mono else [superstar]))]
+    return [*images, melibea.of(source, telescopes), dl3.of(source), spectra.of(source), *results.of(source)]
 
 
 def periods_of(settings: Settings) -> dict[str, list[str]]:
@@ -78,12 +80,12 @@ def _assembled(chosen: Settings, overrides: dict[str, Any]) -> dg.Definitions:
     condition = automation.condition_of(chosen)
     everywhere = partitions.cells(list(chosen.periods))
     assets: list[Any] = [run_catalogue, runbooks, archive.of(archive.OFF, everywhere)]
-    assets += [level.asset(everywhere, condition) for level in shared_levels()]
+    assets += [level.asset(everywhere, condition) for level in shared_levels(chosen.array)]
     cells: dict[str, dg.MultiPartitionsDefinition] = {}
     keys: dict[str, list[dg.AssetKey]] = {}
     for source, periods in periods_of(chosen).items():
         cells[source] = partitions.cells(periods)
-        levels = levels_of(source)
+        levels = levels_of(source, chosen.array)
         keys[source] = [asset_key(level.key) for level in levels]
         assets += [archive.of(source, cells[source]), *(level.asset(cells[source], condition) for level in levels)]
         assets += combined.of(source, periods, condition)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ STAGES = tuple(
     level.key
     for level in (datalevels.Calibrated, datalevels.Star, datalevels.SuperStar, datalevels.Melibea, datalevels.DL3)
 )
+MONO_STAGES = tuple(stage for stage in STAGES if stage != datalevels.SuperStar.key)
 USED = "used"
 
 
@@ -30,9 +32,12 @@ class Balance:
     table
         A row per run: `run`, `cell` (empty if none), `hours`, `reached` (the last level that is there for the run),
         `state` (`used`, if all levels are there) and `reason`.
+    stages
+        The levels; mono analyses have no superstar.
     """
 
     table: pd.DataFrame
+    stages: tuple[str, ...] = STAGES
 
     @property
     def by_cell(self) -> pd.DataFrame:
@@ -55,12 +60,12 @@ class Balance:
         """A row per level: hours that are there at it, and hours lost since the level before."""
         import pandas as pd
 
-        order = {name: position for position, name in enumerate(("", *STAGES))}
+        order = {name: position for position, name in enumerate(("", *self.stages))}
         reached = self.table["reached"].map(order)
-        there = [float(self.table.loc[reached >= position + 1, "hours"].sum()) for position in range(len(STAGES))]
+        there = [float(self.table.loc[reached >= position + 1, "hours"].sum()) for position in range(len(self.stages))]
         found = float(self.table["hours"].sum())
         lost = [before - after for before, after in zip([found, *there], there, strict=False)]
-        return pd.DataFrame({"hours": [found, *there], "lost": [0.0, *lost]}, index=["found", *STAGES])
+        return pd.DataFrame({"hours": [found, *there], "lost": [0.0, *lost]}, index=["found", *self.stages])
 
     @property
     def set_aside(self) -> pd.DataFrame:
@@ -75,7 +80,7 @@ class Balance:
         return str(self.by_cell.round(2).to_html())
 
 
-def balance(runs: pd.DataFrame, source: str, plan: Plan) -> Balance:
+def balance(runs: pd.DataFrame, source: str, plan: Plan, stages: Sequence[str] = STAGES) -> Balance:
     """Keep the books of some runs of a source.
 
     Parameters
@@ -84,6 +89,8 @@ def balance(runs: pd.DataFrame, source: str, plan: Plan) -> Balance:
         The runs, as `pipeline.runs.known_runs` returns them.
     plan
         A plan of these runs up to DL3: its states say what is there.
+    stages
+        The levels that it goes through.
     """
     import pandas as pd
 
@@ -91,15 +98,16 @@ def balance(runs: pd.DataFrame, source: str, plan: Plan) -> Balance:
     rows = []
     for run in runs.itertuples(index=False):
         reached, reason = "", run.no_cell_reason
-        for stage in STAGES if run.cell else ():
+        for stage in stages if run.cell else ():
             missing = states.get((int(run.run), stage), ["nothing planned"])
             if missing:
                 reason = missing[0]
                 break
             reached = stage
-        state = USED if reached == STAGES[-1] else "set aside"
+        state = USED if reached == stages[-1] else "set aside"
         rows.append((int(run.run), run.cell, run.duration_s / 3600, reached, state, "" if state == USED else reason))
-    return Balance(pd.DataFrame(rows, columns=["run", "cell", "hours", "reached", "state", "reason"]))
+    table = pd.DataFrame(rows, columns=["run", "cell", "hours", "reached", "state", "reason"])
+    return Balance(table, tuple(stages))
 
 
 def _states(source: str, plan: Plan) -> dict[tuple[int, str], list[str]]:

@@ -50,7 +50,7 @@ def run_fast(source: Source, *, say: Any = print) -> dict[str, Any]:
         say(f"  {line}")
     results: dict[str, Any] = {**found.all, "report": report, "plots": _plots(source, found)}
     written = report_of(source, found)
-    results["paths"] = written.save(source.session.layout.root / source.name / "report")
+    results["paths"] = written.save(source.session.layout.shown(source.name, "report"))
     results["text"] = written.text
     for line in summary(source, results):
         say(line)
@@ -93,7 +93,7 @@ def _look(source: Source) -> str:
 
 def _plots(source: Source, found: Results) -> list[Any]:
     """Keep tables and figures in the source's folder of plots."""
-    folder = source.session.layout.root / source.name / "plots"
+    folder = source.session.layout.shown(source.name, "plots")
     for result in found.all.values():
         result.save(folder)
     if found.skymap is not None:

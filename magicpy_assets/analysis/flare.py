@@ -26,8 +26,9 @@ def flare_text(source: Source, found: Results) -> str:
     )  # fmt: skip
     first, last = (_day(mjd) for mjd in (exposure.start_mjd, exposure.stop_mjd))
     when = f"on {first}" if first == last else f"between {first} and {last}"
+    alone = f" with one telescope ({source.telescopes.text})" if source.telescopes.is_mono else ""
     lines = [
-        f"{source.name} was observed {when} (UTC) for {theta2.live_time_s / 3600:.2f} h of good data"
+        f"{source.name} was observed{alone} {when} (UTC) for {theta2.live_time_s / 3600:.2f} h of good data"
         f" ({len(exposure.runs)} runs, {_zeniths(exposure)}) and {state}: {theta2.n_on} events in the signal region,"
         f" {theta2.alpha * theta2.n_off:.1f} expected from background, {theta2.significance:.1f} sigma (Li & Ma 1983,"
         f" eq. 17)."

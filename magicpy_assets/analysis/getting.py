@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from magicpy_assets.core import datalevels
 from magicpy_assets.core.datalevels import DataLevel
 from magicpy_assets.core.errors import UnknownNameError
+from magicpy_assets.core.telescopes import STEREO, Telescopes
 from magicpy_assets.pipeline.downloads import archived_superstar, check_disk
 from magicpy_assets.pipeline.plan import Plan, plan
 from magicpy_assets.pipeline.report import Report
@@ -24,7 +25,7 @@ DEFAULT = (datalevels.SuperStar, datalevels.Calibrated)
 """What is fetched if no level is named."""
 
 
-def levels_of(wanted: DataLevel | Iterable[DataLevel] | None) -> tuple[DataLevel, ...]:
+def levels_of(wanted: DataLevel | Iterable[DataLevel] | None, telescopes: Telescopes = STEREO) -> tuple[DataLevel, ...]:
     """Return the levels that are meant: one, several, or the default ones.
 
     Raises
@@ -32,7 +33,8 @@ def levels_of(wanted: DataLevel | Iterable[DataLevel] | None) -> tuple[DataLevel
     UnknownNameError
         For a level that no archive holds.
     """
-    levels = DEFAULT if wanted is None else (wanted,) if isinstance(wanted, DataLevel) else tuple(wanted)
+    default = DEFAULT[1:] if telescopes.is_mono else DEFAULT
+    levels = default if wanted is None else (wanted,) if isinstance(wanted, DataLevel) else tuple(wanted)
     for level in levels:
         if level not in DEFAULT:
             held = " and ".join(str(known) for known in DEFAULT)

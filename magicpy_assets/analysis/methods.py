@@ -57,10 +57,16 @@ def _forests(source: Source, cells: list[Cell]) -> str:
         return "The forests that were applied have left no report."
     gammas, hadrons = (_span([found[name] for found in reports]) for name in ("gamma_events", "off_events"))
     models = ", ".join(sorted({str(found["model"]).replace("_", " ") for found in reports}))
+    alone = (
+        f" One telescope alone was used ({source.telescopes.text}): the direction lies on the long axis of its image,"
+        " at a distance and on a side that forests tell."
+        if source.telescopes.is_mono
+        else ""
+    )
     return (
         f"Direction, energy and hadronness come from forests ({models}), {_times(len(reports))} of period,"
         f" zenith distance and moon level (Albert et al. 2008, NIM A 588, 424), trained with {gammas} simulated gamma"
-        f" rays and {hadrons} OFF events."
+        f" rays and {hadrons} OFF events.{alone}"
     )
 
 

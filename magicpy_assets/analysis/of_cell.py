@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from magicpy_assets.analysis.opened import Opened
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.settings import Settings
+from magicpy_assets.core.telescopes import Wanted
 from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.run import process
 from magicpy_assets.pipeline.runs import known_runs
@@ -31,12 +32,20 @@ class OfCell(Opened):
         Where to work; by default what `magicpy.toml` and the environment say.
     quiet
         Show no progress bars, say nothing.
+    telescopes
+        Which telescopes to use, over the settings: (1, 2), or (1,) or (2,) for one alone (mono).
     """
 
     def __init__(
-        self, cell: Cell, *, settings: Settings | None = None, session: Session | None = None, quiet: bool = False
+        self,
+        cell: Cell,
+        *,
+        settings: Settings | None = None,
+        session: Session | None = None,
+        quiet: bool = False,
+        telescopes: Wanted | None = None,
     ) -> None:
-        super().__init__(settings, session, quiet)
+        super().__init__(settings, session, quiet, telescopes)
         self.cell = cell
         self.say: Callable[[str], object] = (lambda line: None) if quiet else print
 

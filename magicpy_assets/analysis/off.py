@@ -15,6 +15,7 @@ from magicpy_assets.core.moons import Moon
 from magicpy_assets.core.periods import Period
 from magicpy_assets.core.selection import Selection
 from magicpy_assets.core.settings import Settings
+from magicpy_assets.core.telescopes import Wanted
 from magicpy_assets.core.zeniths import Zenith
 from magicpy_assets.pipeline.off_data import (
     OffSelection,
@@ -47,6 +48,8 @@ class Off(OfCell):
     ----------
     period, zenith, moon_level
         The cell.
+    telescopes
+        Which telescopes to use, over the settings; mono forests are trained with its images of stereo runs.
 
     Examples
     --------
@@ -64,8 +67,10 @@ class Off(OfCell):
         settings: Settings | None = None,
         session: Session | None = None,
         quiet: bool = False,
+        telescopes: Wanted | None = None,
     ) -> None:
-        super().__init__(Cell(period, zenith, moon_level), settings=settings, session=session, quiet=quiet)
+        cell = Cell(period, zenith, moon_level)
+        super().__init__(cell, settings=settings, session=session, quiet=quiet, telescopes=telescopes)
         self._filtered: Selection | None = None
         self._excluded: dict[str, str] = {}
         self._excluded_runs: set[int] = set()

@@ -208,7 +208,7 @@ class Products(SelectedRuns):
 
     def save_figure(self, figure: Figure, name: str) -> Path:
         """Write a figure into the source's folder of plots; returns its path."""
-        path = self.session.layout.root / self.name / "plots" / f"{name}.png"
+        path = self.session.layout.shown(self.name, "plots") / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=130)
         return path

@@ -12,7 +12,8 @@ from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.errors import UnknownNameError, unknown
 from magicpy_assets.core.periods import Period
 from magicpy_assets.core.settings import Settings
-from magicpy_assets.mars.programs import FOREST_FILES
+from magicpy_assets.core.telescopes import STEREO, Telescopes
+from magicpy_assets.mars.programs import forest_files
 from magicpy_assets.pipeline.plan import cells_of
 from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.run import process
@@ -41,11 +42,14 @@ class FoundForests:
         For cells without, the cell whose forests are used instead, because that was asked for.
     missing
         Cells without any.
+    telescopes
+        Of which analyses.
     """
 
     found: dict[Cell, Path]
     instead: dict[Cell, Cell] = field(default_factory=dict)
     missing: tuple[Cell, ...] = ()
+    telescopes: Telescopes = STEREO
 
     @property
     def usable(self) -> list[Cell]:
@@ -62,7 +66,10 @@ class FoundForests:
         if trained_next:
             return lines + [f"Random Forest for {_words(cell)} missing: trained now" for cell in sorted(self.missing)]
         for cell in sorted(self.missing):
-            lines += [f"Random Forest for {_words(cell)} missing. Train it with", f"    {training_line(cell)}"]
+            lines += [
+                f"Random Forest for {_words(cell)} missing. Train it with",
+                f"    {training_line(cell, self.telescopes)}",
+            ]
         if not self.usable:
             return [*lines, f"No RFs found. melibea does not run for {source}."]
         if self.missing or self.instead:
@@ -75,15 +82,17 @@ def _words(cell: Cell) -> str:
     return f"{cell.period.name} {cell.zenith.name} {cell.moon.key} moon"
 
 
-def training_line(cell: Cell) -> str:
+def training_line(cell: Cell, telescopes: Telescopes = STEREO) -> str:
     """Return the line that trains the forests of a cell."""
-    off = f"mp.analysis.Off(mp.periods.{cell.period.name}, mp.zeniths.{cell.zenith.name}, mp.moons.{cell.moon.name})"
-    return f"{off}.train()    or: magicpy train {cell.text}"
+    words = [f"mp.periods.{cell.period.name}", f"mp.zeniths.{cell.zenith.name}", f"mp.moons.{cell.moon.name}"]
+    words += [f"telescopes={telescopes.numbers}"] if telescopes.is_mono else []
+    option = f" --telescopes {telescopes.alone}" if telescopes.is_mono else ""
+    return f"mp.analysis.Off({', '.join(words)}).train()    or: magicpy train {cell.text}{option}"
 
 
 def have_forests(session: Session, cell: Cell) -> bool:
     """Tell whether all forests of a cell have been trained and are whole."""
-    products = [session.layout.forest(cell) / name for name in FOREST_FILES]
+    products = [session.layout.forest(cell) / name for name in forest_files(session.telescopes)]
     record = read_record(products[0])
     return (
         record is not None
@@ -112,7 +121,7 @@ def find_forests(session: Session, cells: Iterable[Cell], fallback: str | None =
     lacking = [cell for cell in wanted if cell not in found]
     near = {cell: nearest(session, cell) for cell in lacking} if fallback == NEAREST else {}
     instead = {cell: other for cell, other in near.items() if other is not None}
-    return FoundForests(found, instead, tuple(cell for cell in lacking if cell not in instead))
+    return FoundForests(found, instead, tuple(cell for cell in lacking if cell not in instead), session.telescopes)
 
 
 def nearest(session: Session, cell: Cell) -> Cell | None:

@@ -86,7 +86,7 @@ def report_of(source: Source, results: Results | None = None) -> AnalysisReport:
     drawn = found.figures()
     period = source.period.name if source.period else "all periods"
     document = Document(
-        title=f"{source.name}, {period}",
+        title=", ".join([source.name, period, *([source.telescopes.text] if source.telescopes.is_mono else [])]),
         subtitle=f"Analysis of {found.theta2.exposure.caption}",
         numbers=tuple(_numbers(found)),
         sections=tuple(
@@ -196,7 +196,11 @@ def _checks(source: Source) -> Section:
     import pandas as pd
 
     rows = []
-    for level, questions in QUESTIONS.items():
+    questions_of = dict(QUESTIONS)
+    if source.telescopes.is_mono:
+        del questions_of[datalevels.SuperStar]
+        questions_of[datalevels.Melibea] = (quality.rates_agree,)
+    for level, questions in questions_of.items():
         reports = {cell: Report(its) for cell, its in _rows(source, level.key).items()}
         for question in questions if reports else ():
             verdicts = {cell: question(source.session, report) for cell, report in reports.items()}

@@ -14,6 +14,7 @@ from magicpy_assets.core.errors import UnknownNameError, unknown
 from magicpy_assets.core.periods import Period
 from magicpy_assets.core.selection import Selection
 from magicpy_assets.core.settings import Settings
+from magicpy_assets.core.telescopes import Wanted, of
 from magicpy_assets.pipeline.plan import cells_of
 from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.runs import known_runs
@@ -36,8 +37,9 @@ class SelectedRuns(Opened):
         settings: Settings | None = None,
         session: Session | None = None,
         quiet: bool = False,
+        telescopes: Wanted | None = None,
     ) -> None:
-        super().__init__(settings, session, quiet)
+        super().__init__(settings, session, quiet, telescopes)
         try:
             self.name = sources.by_name(name).name
         except UnknownNameError:
@@ -162,15 +164,25 @@ class SelectedRuns(Opened):
         return path
 
     @classmethod
-    def load(cls, name: str, *, settings: Settings | None = None, quiet: bool = False) -> Self:
+    def load(
+        cls,
+        name: str,
+        *,
+        settings: Settings | None = None,
+        quiet: bool = False,
+        telescopes: Wanted | None = None,
+    ) -> Self:
         """Go on with a saved analysis; filters are applied again, so that runs taken since then come in.
+
+        Stereo and mono analyses are kept apart: `telescopes` says which is meant, by default that of the settings.
 
         Raises
         ------
         MissingInputError, InputError
             If there is none, or it cannot be understood.
         """
-        with open_session(settings) as session:
+        chosen = {} if telescopes is None else {"telescopes": of(telescopes).numbers}
+        with open_session(settings, **chosen) as session:
             saved = state.read(state.place_of(session.layout, cls(name, session=session).name))
             wanted = state.in_force(session.settings, saved)
         found = cls(saved.source, periods.by_name(saved.period) if saved.period else None, settings=wanted, quiet=quiet)
@@ -205,7 +217,8 @@ class SelectedRuns(Opened):
 
     def __repr__(self) -> str:
         where = f", {self.period.name}" if self.period else ""
-        return f"Source({self.name}{where}): {len(self._in_period())} runs selected"
+        alone = f", {self.telescopes.text}" if self.telescopes.is_mono else ""
+        return f"Source({self.name}{where}{alone}): {len(self._in_period())} runs selected"
 
     def _repr_html_(self) -> str:
         return f"<h4>{self.name}</h4>{self.hours()._repr_html_()}"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from magicpy_assets.analysis.balance import Balance, balance
+from magicpy_assets.analysis.balance import MONO_STAGES, STAGES, Balance, balance
 from magicpy_assets.analysis.fast import run_fast
 from magicpy_assets.analysis.getting import get_levels, levels_of
 from magicpy_assets.analysis.moonlight import MoonCheck
@@ -23,6 +23,7 @@ from magicpy_assets.core import datalevels
 from magicpy_assets.core.datalevels import DataLevel
 from magicpy_assets.core.periods import Period
 from magicpy_assets.core.settings import Settings
+from magicpy_assets.core.telescopes import Wanted
 from magicpy_assets.pipeline.downloads import Sizes, sizes_of
 from magicpy_assets.pipeline.plan import Plan, plan
 from magicpy_assets.pipeline.report import Report
@@ -50,6 +51,8 @@ class Source(Products):
         Where to work; by default what `magicpy.toml` and the environment say.
     quiet
         Show no progress bars.
+    telescopes
+        Which telescopes to use, over the settings: (1, 2), or (1,) or (2,) for one alone (mono).
 
     Examples
     --------
@@ -98,7 +101,7 @@ class Source(Products):
         Parameters
         ----------
         datalevel
-            One level or several; by default the archive's own SuperStar, and Calibrated.
+            One level or several; by default the archive's own SuperStar, and Calibrated; mono, Calibrated alone.
         wait
             How long files on tape are waited for (minutes). Those that have not come are in the report as `waiting`.
         say
@@ -111,7 +114,7 @@ class Source(Products):
         ArchiveError
             If it does not fit on the disk. Nothing has been downloaded then.
         """
-        levels = levels_of(datalevel)
+        levels = levels_of(datalevel, self.telescopes)
         if not len(self._all_runs()):
             self.search()
         tell = say or (print if not self.quiet else lambda line: None)
@@ -126,7 +129,7 @@ class Source(Products):
         return self.make(datalevels.Star)
 
     def run_superstar(self, *, parallel: bool = True) -> Report:
-        """Join both telescopes."""
+        """Join both telescopes; a mono analysis has nothing to join, which is an InputError."""
         self._set_parallel(parallel)
         return self.make(datalevels.SuperStar)
 
@@ -183,7 +186,8 @@ class Source(Products):
 
     def balance(self) -> Balance:
         """Return the books of the selected runs: what is there of each, level by level, and why others stopped."""
-        return balance(self._in_period(), self.name, self.plan(datalevels.DL3.key))
+        stages = MONO_STAGES if self.telescopes.is_mono else STAGES
+        return balance(self._in_period(), self.name, self.plan(datalevels.DL3.key), stages)
 
     def peek(self, run: int | None = None, event: int | str | None = None) -> Figure:
         """Draw the selected runs; or one run; or one event of it, in both cameras.
@@ -222,12 +226,18 @@ class Source(Products):
 
 
 def fast_analysis(
-    name: str, period: Period | None = None, *, settings: Settings | None = None, say: Any = print, quiet: bool = False
+    name: str,
+    period: Period | None = None,
+    *,
+    settings: Settings | None = None,
+    say: Any = print,
+    quiet: bool = False,
+    telescopes: Wanted | None = None,
 ) -> dict[str, Any]:
-    """Analyse a source from search to spectrum.
+    """Analyse a source from search to spectrum, with both telescopes or one of them.
 
     Returns a dictionary with `theta2`, `spectrum`, `light_curve`, `skymap` (result objects), `report` (what became of
     every task), `plots` and `paths` (of the report), and `text`, which can be sent on.
     """
-    with Source(name, period, settings=settings, quiet=quiet) as source:
+    with Source(name, period, settings=settings, quiet=quiet, telescopes=telescopes) as source:
         return run_fast(source, say=say)

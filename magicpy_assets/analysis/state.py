@@ -1,7 +1,8 @@
 """Saved analyses: what was selected and how it is set, as a small TOML file that people can read and edit.
 
-It lies in `<store>/<Source>/analysis.toml`. Products are not in it: the records beside them know what is there. The
-conditions of the filters are kept beside the runs: applied again, they let in runs that were taken since then.
+It lies in `<store>/<Source>/analysis.toml`, that of a mono analysis in `analysis-M1.toml`. Products are not in it: the
+records beside them know what is there. The conditions of the filters are kept beside the runs: applied again, they let
+in runs that were taken since then.
 """
 
 from __future__ import annotations
@@ -125,7 +126,9 @@ def _same(one: Any, other: Any) -> bool:
 def place_of(layout: Layout, source: str, search: str | None = None) -> Path:
     """Return where an analysis, or a search under a name, is kept."""
     folder = layout.root / source
-    return folder / FILE_NAME if search is None else folder / SEARCHES / f"{_plain_name(search)}.toml"
+    if search is not None:
+        return folder / SEARCHES / f"{_plain_name(search)}.toml"
+    return folder / f"{Path(FILE_NAME).stem}{layout.telescopes.suffix}.toml"
 
 
 def _plain_name(name: str) -> str:

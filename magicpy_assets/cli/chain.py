@@ -13,6 +13,7 @@ from magicpy_assets.cli.options import (
     Force,
     PeriodName,
     SourceName,
+    TelescopeNumbers,
     Where,
     echo,
     echo_json,
@@ -78,6 +79,7 @@ def _tell(report: Report, as_json: bool) -> None:
 def get(
     name: SourceName,
     period: PeriodName = None,
+    telescopes: TelescopeNumbers = None,
     cell: CellText = None,
     level: Annotated[
         list[str] | None,
@@ -92,8 +94,8 @@ def get(
     from magicpy_assets.analysis.getting import levels_of
     from magicpy_assets.core import datalevels
 
-    levels = levels_of([datalevels.by_key(key) for key in level] if level else None)
-    with open_source(name, period, where=where, quiet=as_json) as source:
+    levels = levels_of([datalevels.by_key(key) for key in level]) if level else None
+    with open_source(name, period, where=where, quiet=as_json, telescopes=telescopes) as source:
         if cells:
             source.filter({"cell": [wanted.text for wanted in cells]})
         report = source.get_data(levels, wait=wait, say=(lambda line: None) if as_json else echo)
@@ -106,6 +108,7 @@ def level_verb(up_to: str, meaning: str) -> Callable[..., None]:
     def verb(
         name: SourceName,
         period: PeriodName = None,
+        telescopes: TelescopeNumbers = None,
         cell: CellText = None,
         where: Where = None,
         force: Force = False,
@@ -116,7 +119,10 @@ def level_verb(up_to: str, meaning: str) -> Callable[..., None]:
         from magicpy_assets.pipeline.run import process
         from magicpy_assets.plots.bars import bars
 
-        with open_source(name, period, where=where, quiet=as_json) as source, bars(quiet=as_json):
+        with (
+            open_source(name, period, where=where, quiet=as_json, telescopes=telescopes) as source,
+            bars(quiet=as_json),
+        ):
             if cells:
                 runs = source.runs["run"].tolist() if where else None
                 report = process(source.session, source.name, cells, up_to, runs=runs, force=force)
@@ -131,6 +137,7 @@ def level_verb(up_to: str, meaning: str) -> Callable[..., None]:
 def fast(
     name: SourceName,
     period: PeriodName = None,
+    telescopes: TelescopeNumbers = None,
     where: Where = None,
     off_hours: Annotated[
         float | None, typer.Option("--off-hours", help="OFF data for each cell, over the setting forest.off_hours")
@@ -142,7 +149,7 @@ def fast(
     from magicpy_assets.core.settings import load_settings
 
     settings = load_settings(forest={"off_hours": off_hours}) if off_hours is not None else None
-    with open_source(name, period, where=where, settings=settings, quiet=as_json) as source:
+    with open_source(name, period, where=where, settings=settings, quiet=as_json, telescopes=telescopes) as source:
         results = run_fast(source, say=(lambda text: None) if as_json else echo)
     if as_json:
         echo(to_json(results))
@@ -153,6 +160,7 @@ def fast(
 def plan(
     name: SourceName,
     period: PeriodName = None,
+    telescopes: TelescopeNumbers = None,
     cell: CellText = None,
     where: Where = None,
     up_to: Annotated[str, typer.Option(help="last level")] = "spectra",
@@ -163,7 +171,7 @@ def plan(
     cells = parse_cells(cell)
     from magicpy_assets.pipeline.plan import plan as make_plan
 
-    with open_source(name, period, where=where, quiet=as_json) as source:
+    with open_source(name, period, where=where, quiet=as_json, telescopes=telescopes) as source:
         runs = source.runs["run"].tolist() if where else None
         planned = make_plan(source.session, source.name, cells, up_to, runs=runs) if cells else source.plan(up_to)
         table = planned.to_table()

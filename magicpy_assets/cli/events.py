@@ -7,12 +7,22 @@ from typing import Annotated
 
 import typer
 
-from magicpy_assets.cli.options import AsJson, PeriodName, SourceName, Where, echo, echo_json, open_source
+from magicpy_assets.cli.options import (
+    AsJson,
+    PeriodName,
+    SourceName,
+    TelescopeNumbers,
+    Where,
+    echo,
+    echo_json,
+    open_source,
+)
 
 
 def theta2(
     name: SourceName,
     period: PeriodName = None,
+    telescopes: TelescopeNumbers = None,
     where: Where = None,
     selection: Annotated[str | None, typer.Option(help="LE, FR or HE; by default DL3 events above 300 GeV")] = None,
     emin_gev: Annotated[float | None, typer.Option("--emin", help="lowest estimated energy, GeV")] = None,
@@ -24,9 +34,9 @@ def theta2(
     from magicpy_assets.plots.theta2 import growth_figure, theta2_figure
 
     cuts = {"energy_min_gev": emin_gev} if emin_gev is not None else None
-    with open_source(name, period, where=where, quiet=as_json) as source:
+    with open_source(name, period, where=where, quiet=as_json, telescopes=telescopes) as source:
         found = source.theta2_by_cell(selection, cuts=cuts, n_off=n_off)
-        folder = out or source.session.layout.root / source.name / "plots"
+        folder = out or source.session.layout.shown(source.name, "plots")
     files = [*found.total.save(folder), folder / "theta2.png", folder / "significance_growth.png"]
     theta2_figure(found.total).savefig(files[-2], dpi=130)
     growth_figure(found.total).savefig(files[-1], dpi=130)
@@ -45,6 +55,7 @@ def theta2(
 def light_curve(
     name: SourceName,
     period: PeriodName = None,
+    telescopes: TelescopeNumbers = None,
     where: Where = None,
     by: Annotated[str, typer.Option(help='run, night, blocks, or "10 min"')] = "night",
     emin_gev: Annotated[float, typer.Option("--emin", help="lowest energy of the flux, GeV")] = 300.0,
@@ -54,9 +65,9 @@ def light_curve(
     """Show how the flux of a source goes with time."""
     from magicpy_assets.plots.light_curve import light_curve_figure
 
-    with open_source(name, period, where=where, quiet=as_json) as source:
+    with open_source(name, period, where=where, quiet=as_json, telescopes=telescopes) as source:
         result = source.light_curve(by=by, energy_min_tev=emin_gev / 1e3)
-        folder = out or source.session.layout.root / source.name / "plots"
+        folder = out or source.session.layout.shown(source.name, "plots")
     files = [*result.save(folder), folder / "light_curve.png"]
     light_curve_figure(result).savefig(files[-1], dpi=130)
     if as_json:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from magicpy_assets.cli.options import AsJson, PeriodName, echo, echo_json, open_source
+from magicpy_assets.cli.options import AsJson, PeriodName, TelescopeNumbers, echo, echo_json, open_source
 
 if TYPE_CHECKING:
     from magicpy_assets.science.skymap import SkymapResult
@@ -17,6 +17,7 @@ def skymap(
     name: Annotated[str | None, typer.Argument(help="source in the store", metavar="[SOURCE]")] = None,
     dl3_folder: Annotated[Path | None, typer.Option("--dl3", help="folder of DL3 files of any origin")] = None,
     period: PeriodName = None,
+    telescopes: TelescopeNumbers = None,
     emin_gev: Annotated[float, typer.Option("--emin", help="lowest estimated energy, GeV")] = 300.0,
     out: Annotated[Path | None, typer.Option(help="folder for maps and plot; with --dl3 this one")] = None,
     allow_mixed: Annotated[bool, typer.Option("--allow-mixed", help="take files of different forests or cuts")] = False,
@@ -27,9 +28,9 @@ def skymap(
         result = _of_folder(dl3_folder, name, emin_gev / 1e3, allow_mixed)
         folder = out or Path()
     elif name is not None:
-        with open_source(name, period, quiet=as_json) as source:
+        with open_source(name, period, quiet=as_json, telescopes=telescopes) as source:
             result = source.skymap(energy_min_tev=emin_gev / 1e3)
-            folder = out or source.session.layout.root / source.name / "plots"
+            folder = out or source.session.layout.shown(source.name, "plots")
     else:
         raise typer.BadParameter("give a source, or --dl3 with a folder")
     from magicpy_assets.formats.skymap_fits import write_skymap

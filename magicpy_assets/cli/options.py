@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _WHERE = re.compile(r"(\w+)\s*(>=|<=|!=|==|=|>|<)\s*(\S.*)")
 SourceName = Annotated[str, typer.Argument(help="source, by name or alias", metavar="SOURCE")]
 PeriodName = Annotated[str | None, typer.Option("--period", help="observing period, such as ST0316")]
+TelescopeNumbers = Annotated[
+    str | None,
+    typer.Option("--telescopes", help="1 or 2 for one telescope alone (mono), 1,2 for both; by default as set"),
+]
 CellText = Annotated[
     list[str] | None, typer.Option("--cell", help="cell, such as ST0316/za05to35/weak; may be repeated")
 ]
@@ -60,13 +64,15 @@ def open_source(
     quiet: bool,
     where: list[str] | None = None,
     settings: Settings | None = None,
+    telescopes: str | None = None,
 ) -> Iterator[Source]:
     """Open a source whose runs are known, or say in which periods it was observed; `where` are conditions on runs."""
     from magicpy_assets.analysis.source import Source
     from magicpy_assets.core import periods
 
     conditions = parse_where(where)
-    with Source(name, periods.by_name(period) if period else None, settings=settings, quiet=quiet) as source:
+    chosen = periods.by_name(period) if period else None
+    with Source(name, chosen, settings=settings, quiet=quiet, telescopes=telescopes) as source:
         found = source.search()
         if found.chosen.empty:
             seen = ", ".join(sorted(set(found.runs["period"]) - {""}))

@@ -7,12 +7,22 @@ from typing import Annotated
 
 import typer
 
-from magicpy_assets.cli.options import AsJson, PeriodName, SourceName, Where, echo, echo_json, open_source
+from magicpy_assets.cli.options import (
+    AsJson,
+    PeriodName,
+    SourceName,
+    TelescopeNumbers,
+    Where,
+    echo,
+    echo_json,
+    open_source,
+)
 
 
 def peek(
     name: SourceName,
     period: PeriodName = None,
+    telescopes: TelescopeNumbers = None,
     where: Where = None,
     run: Annotated[int | None, typer.Option("--run", help="look at this run")] = None,
     event: Annotated[
@@ -26,7 +36,7 @@ def peek(
 
     if event is not None and run is None:
         raise typer.BadParameter("events are counted in each run: give --run, too")
-    with open_source(name, period, where=where, quiet=as_json) as source:
+    with open_source(name, period, where=where, quiet=as_json, telescopes=telescopes) as source:
         found = source.event(run, event) if run is not None and event is not None else None
         figure = event_figure(found) if found is not None else source.peek(run)
         parts = ["peek", *([str(run)] if run is not None else []), *([str(found.number)] if found is not None else [])]

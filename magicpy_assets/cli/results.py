@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from magicpy_assets.cli.options import AsJson, PeriodName, echo, echo_json, open_source
+from magicpy_assets.cli.options import AsJson, PeriodName, TelescopeNumbers, echo, echo_json, open_source
 
 
 def spectrum(
@@ -15,6 +15,7 @@ def spectrum(
     dl3_folder: Annotated[Path | None, typer.Option("--dl3", help="folder of DL3 files of any origin")] = None,
     source: Annotated[str | None, typer.Option("--source", help="source in the DL3 files")] = None,
     period: PeriodName = None,
+    telescopes: TelescopeNumbers = None,
     model: Annotated[
         str, typer.Option(help="log_parabola, power_law, power_law_cutoff, broken_power_law or auto")
     ] = "log_parabola",
@@ -38,9 +39,9 @@ def spectrum(
         result = _spectrum_of_folder(dl3_folder, source or name, **how)
         folder = out or Path()
     elif name is not None:
-        with open_source(name, period, quiet=as_json) as chosen:
+        with open_source(name, period, quiet=as_json, telescopes=telescopes) as chosen:
             result = chosen.spectrum(**how)
-            folder = out or chosen.session.layout.root / chosen.name / "plots"
+            folder = out or chosen.session.layout.shown(chosen.name, "plots")
     else:
         raise typer.BadParameter("give a source, or --dl3 with a folder")
     from magicpy_assets.plots.sed import sed_figure

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from magicpy_assets.cli.options import AsJson, Force, echo, echo_json, echo_table, parse_cells
+from magicpy_assets.cli.options import AsJson, Force, TelescopeNumbers, echo, echo_json, echo_table, parse_cells
 
 if TYPE_CHECKING:
     from magicpy_assets.analysis.off import Off
@@ -18,18 +18,21 @@ Several = Annotated[list[str] | None, typer.Option(help="this field; may be repe
 def train(
     cell: Annotated[list[str] | None, typer.Argument(help="cells, such as ST0316/za05to35/weak")] = None,
     period: Annotated[str | None, typer.Option("--period", help="all observed cells of a period")] = None,
+    telescopes: TelescopeNumbers = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Train the forests of cells, or of a whole period, and report on their quality beside them."""
     from magicpy_assets.analysis.random_forests import observed_cells, train_forests
     from magicpy_assets.core import periods
+    from magicpy_assets.core.telescopes import of
     from magicpy_assets.pipeline.session import open_session
 
     cells = parse_cells(cell) or []
     if not cells and period is None:
         raise typer.BadParameter("give cells, or --period")
-    with open_session() as session:
+    chosen: dict[str, Any] = {} if telescopes is None else {"telescopes": of(telescopes).numbers}
+    with open_session(**chosen) as session:
         session.catalogue.refresh()
         if period is not None:
             cells += observed_cells(session, periods.by_name(period))
@@ -50,6 +53,7 @@ def off(
     field: Several = None,
     exclude: Several = None,
     mola: Annotated[bool, typer.Option("--mola", help="show and use the online results of the runbooks")] = False,
+    telescopes: TelescopeNumbers = None,
     clear: Annotated[bool, typer.Option("--clear", help="forget what was chosen")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -61,7 +65,7 @@ def off(
     from magicpy_assets.core.cell import Cell
 
     where = Cell.parse(cell)
-    with Off(where.period, where.zenith, where.moon, quiet=True) as found:
+    with Off(where.period, where.zenith, where.moon, quiet=True, telescopes=telescopes) as found:
         candidates = found.search()
         if clear:
             found.clear()

@@ -91,12 +91,17 @@ class DataFile:
         head = f"{self.date:%Y%m%d}{telescope}_{self.run:08d}{subrun}"
         return f"{head}_{self.level.letter}_{self.source}{wobble}.{self.suffix}"
 
-    def at(self, level: DataLevel) -> DataFile:
-        """Return the file of another level that this one belongs to; files of a run have no telescope or subrun."""
+    def at(self, level: DataLevel, *, mono: bool = False) -> DataFile:
+        """Return the file of another level that this one belongs to.
+
+        Files of a run have no subrun, and no telescope: only those of mono analyses keep it, which is asked for with
+        `mono` where this is a file of a subrun.
+        """
         suffix = "fits" if level == datalevels.DL3 else "root"
         if level.scope == "subrun":
             return replace(self, level=level, suffix=suffix)
-        return replace(self, level=level, suffix=suffix, telescope=None, subrun=None)
+        telescope = self.telescope if mono or self.level.scope != "subrun" else None
+        return replace(self, level=level, suffix=suffix, telescope=telescope, subrun=None)
 
 
 @dataclass(frozen=True)
@@ -126,9 +131,10 @@ class McFile:
         ]
         return "_".join(part for part in parts if part is not None) + ".root"
 
-    def at(self, level: DataLevel) -> McFile:
-        """Return the file of another level that this one belongs to."""
-        return replace(self, level=level, telescope=self.telescope if level.scope == "subrun" else None)
+    def at(self, level: DataLevel, *, mono: bool = False) -> McFile:
+        """Return the file of another level that this one belongs to; for the telescope see `DataFile.at`."""
+        kept = mono or level.scope == "subrun" or self.level.scope != "subrun"
+        return replace(self, level=level, telescope=self.telescope if kept else None)
 
 
 def parse_name(path: Path | str) -> DataFile | McFile:

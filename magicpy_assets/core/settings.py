@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from magicpy_assets.core.compute_settings import ComputeSettings
-from magicpy_assets.core.errors import ConfigError, unknown
+from magicpy_assets.core.errors import ConfigError, InputError, unknown
+from magicpy_assets.core.telescopes import ALLOWED, Telescopes, of
 
 FILE_NAME = "magicpy.toml"
 PREFIX = "MAGICPY_"
@@ -45,7 +46,7 @@ PATHS = (
     ("compute", "python"),
     ("observatory", "cache"),
 )
-LISTS = ("sources", "periods", "mars.keep", "compute.setup", "compute.directives")
+LISTS = ("sources", "periods", "telescopes", "mars.keep", "compute.setup", "compute.directives")
 KEYRING_SERVICE = "magicpy_assets"
 
 
@@ -148,6 +149,9 @@ class Settings(_Section):
     store: Path = Field(default=Path("magicpy_store"), description="folder of all products")
     sources: tuple[str, ...] = Field(default=("CrabNebula",), description="sources that Dagster shows")
     periods: tuple[str, ...] = Field(default=("ST0316",), description="observing periods that Dagster shows")
+    telescopes: tuple[int, ...] = Field(
+        default=(1, 2), description="telescopes that are used: [1, 2] together, [1] or [2] alone (mono)"
+    )
     automation: Literal["sensor", "declarative"] = Field(
         default="sensor", description="who asks for new cells in Dagster: a sensor, or the conditions of the assets"
     )
@@ -163,6 +167,19 @@ class Settings(_Section):
     dl3: Dl3Settings = Dl3Settings()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @field_validator("telescopes", mode="before")
+    @classmethod
+    def _known_telescopes(cls, value: Any) -> tuple[int, ...]:
+        try:
+            return of(value).numbers
+        except (InputError, TypeError) as error:
+            raise ValueError(f"allowed are {ALLOWED}") from error
+
+    @property
+    def array(self) -> Telescopes:
+        """The telescopes that are used."""
+        return of(self.telescopes)
 
     @property
     def origins(self) -> Mapping[str, str]:

@@ -3,10 +3,12 @@
 Run-card keys (named after flute's): `dl3.HadEffi` (0.9), `dl3.Theta2Effi` (0.75): share of the gammas that the cuts
 keep in each bin of estimated energy; `dl3.allowedHadRangeMin`/`Max` (0.15, 0.95), `dl3.allowedTheta2RangeMin`/`Max`
 (0.01, 0.05 deg²): what the cuts may be; `dl3.fixedHadCut`, `dl3.fixedTheta2Cut` (deg²): one cut for all energies
-instead; `dl3.kind` (point-like; or full-enclosure: a PSF and no on radius); `dl3.minSize` (50 phe, in both telescopes);
+instead; `dl3.kind` (point-like; or full-enclosure: a PSF and no on radius); `dl3.minSize` (50 phe, in every telescope
+of the analysis);
 `dl3.deadTimePerEvent` (26e-6 s); `dl3.background` (yes): add the background of the field; `dl3.allowMixed` (no): go on
 though forests or cleaning differ.
 
+Melibea files may be mono. Of a run that both telescopes triggered, only simulated gammas that did so, too, count.
 Responses are those at the mean zenith distance of the run, of all simulations given, see
 :mod:`magicpy_assets.science.irf`.
 """
@@ -132,7 +134,7 @@ def process(
     live = measure(events.mjd, events.time_since_trigger_s, settings.dead_time_s, events.n_triggers)
     _report_live_time(live, events, log)
     zd_deg = float(np.mean(events.pointing["zd_deg"]))
-    responses = make_responses(simulations.gammas, simulations.thrown, cuts, zd_deg, settings.kind)
+    responses = make_responses(simulations.seen_by(events), simulations.thrown, cuts, zd_deg, settings.kind)
     log(
         f"{path.name}: zenith distance {zd_deg:.1f} deg; {responses.n_gammas} gammas of {responses.text}; "
         f"threshold {responses.threshold_gev:.0f} GeV"
@@ -146,7 +148,7 @@ def process(
         dec_deg=events.dec_deg[kept],
         energy_gev=events.energy_gev[kept],
         gammaness=1 - events.hadronness[kept],
-        multiplicity=np.full(int(kept.sum()), 2, dtype=np.int16),
+        multiplicity=np.full(int(kept.sum()), len(events.telescopes.numbers), dtype=np.int16),
         alt_deg=events.alt_deg[kept],
         az_deg=events.az_deg[kept],
     )
@@ -191,6 +193,7 @@ def _cards(
         dead_fraction=live.dead_fraction,
         origin="MAGIC, simulated" if events.info.simulated else "MAGIC",
         extra=extra,
+        telescopes=events.telescopes,
     )
 
 

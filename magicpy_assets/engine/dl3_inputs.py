@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from magicpy_assets.core import telescopes
 from magicpy_assets.core.errors import InputError
+from magicpy_assets.core.telescopes import Telescopes
 from magicpy_assets.formats import melibea, star, superstar
 from magicpy_assets.formats.calibrated import DAY_S, RunInfo
 from magicpy_assets.formats.root import open_root, read, tree_of
@@ -56,6 +58,9 @@ class RunEvents:
     pointing: dict[str, Floats]
     alt_deg: Floats
     az_deg: Floats
+    telescopes: Telescopes = telescopes.STEREO
+    by_array: bool = True
+    """Whether both telescopes together triggered, as in every run that is not of one telescope alone."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,12 @@ class Simulations:
     cards: dict[str, str]
     identity: str
     n_files: int
+    in_array: NDArray[np.bool_]
+    """Which of the gammas triggered both telescopes: all but some of a mono analysis."""
+
+    def seen_by(self, events: RunEvents) -> Gammas:
+        """Return the gammas that would have triggered like the events of a run."""
+        return self.gammas.where(self.in_array) if events.by_array else self.gammas
 
 
 def read_run(path: Path, min_size_phe: float) -> RunEvents:
@@ -91,7 +102,7 @@ def read_run(path: Path, min_size_phe: float) -> RunEvents:
         raise InputError(
             f"{path.name}: none of {len(kept)} events is reconstructed with images over {min_size_phe:g} phe"
         )
-    number = table.get("stereo_number_1", np.arange(len(kept)))
+    number = _event_ids(table, mjd)
     return RunEvents(
         path=path,
         info=info,
@@ -100,7 +111,7 @@ def read_run(path: Path, min_size_phe: float) -> RunEvents:
         time_since_trigger_s=table.get("time_diff_s_1"),
         n_triggers=_recorded(mjd, table["daq_number_1"]) if "daq_number_1" in table else None,
         kept=kept,
-        event_id=number[kept].astype(np.int64),
+        event_id=number[kept],
         ra_deg=table["reco_ra_deg"][kept],
         dec_deg=table["reco_dec_deg"][kept],
         energy_gev=table["energy_gev"][kept],
@@ -108,6 +119,8 @@ def read_run(path: Path, min_size_phe: float) -> RunEvents:
         pointing=_pointing(table, mjd, info, path),
         alt_deg=90.0 - table["pointing_zd_deg_1"][kept],
         az_deg=table["pointing_az_deg_1"][kept],
+        telescopes=telescopes_of(table),
+        by_array=by_array(table),
     )
 
 
@@ -138,6 +151,7 @@ def read_simulations(paths: Sequence[Path], min_size_phe: float) -> Simulations:
         cards=parts[0].cards,
         identity=_content(gammas, thrown),
         n_files=len(paths),
+        in_array=np.concatenate([part.in_array for part in parts]),
     )
 
 
@@ -182,12 +196,13 @@ def _read_simulation(path: Path, min_size_phe: float) -> Simulations:
         hadronness=table["hadronness"][kept],
         zd_deg=table["pointing_zd_deg_1"][kept],
     )
-    return Simulations(gammas, _read_thrown(path), star.read_provenance(path), dict(info.cards), "", 1)
+    in_array = table["stereo_number_1"][kept] > 0 if "stereo_number_1" in table else np.ones(len(gammas), dtype=bool)
+    return Simulations(gammas, _read_thrown(path), star.read_provenance(path), dict(info.cards), "", 1, in_array)
 
 
 def _read_thrown(path: Path) -> Thrown:
     """All showers of a Monte Carlo file, and the area of the disc that they were thrown over."""
-    original = superstar.read_original_mc(path) or {}
+    original = superstar.read_original_mc(path) or star.read_original_mc(path) or {}
     found = {name.removesuffix("_1"): values for name, values in original.items() if not name.endswith("_2")}
     if "energy_gev" not in found or "telescope_theta_rad" not in found:
         raise InputError(
@@ -225,10 +240,37 @@ def _usable(table: dict[str, NDArray[Any]], min_size_phe: float) -> NDArray[np.b
     kept = np.isfinite(table["hadronness"]) & np.isfinite(table["energy_gev"]) & np.isfinite(table["reco_x_deg"])
     if "valid" in table:
         kept &= table["valid"] > 0
-    for telescope in (1, 2):
+    for telescope in telescopes_of(table).numbers:
         if min_size_phe > 0:
             kept &= table[f"size_phe_{telescope}"] > min_size_phe
     return np.asarray(kept)
+
+
+def telescopes_of(table: Mapping[str, Any]) -> Telescopes:
+    """Return the telescopes whose images a table of melibea holds."""
+    return telescopes.of([number for number in (1, 2) if f"size_phe_{number}" in table])
+
+
+def _event_ids(table: Mapping[str, NDArray[Any]], mjd: Floats) -> NDArray[np.int64]:
+    """Return a number for each event: that of the array trigger or, where there was none, subrun and readout number.
+
+    The latter are put together as public readers of MAGIC files do: subrun, then seven digits of the readout's number.
+    """
+    if "stereo_number_1" not in table:
+        return np.arange(len(mjd))
+    if by_array(table) or "daq_number_1" not in table:
+        return table["stereo_number_1"].astype(np.int64)
+    order = np.argsort(mjd, kind="stable")
+    number = table["daq_number_1"].astype(np.int64)
+    restarts = np.append(False, number[order][1:] < 0.5 * number[order][:-1])
+    found = np.empty(len(mjd), dtype=np.int64)
+    found[order] = (1 + np.cumsum(restarts)) * 10**7 + number[order]
+    return found
+
+
+def by_array(table: Mapping[str, NDArray[Any]]) -> bool:
+    """Tell whether the events of a run of data were triggered by both telescopes together."""
+    return "stereo_number_1" not in table or bool((table["stereo_number_1"] > 0).any())
 
 
 def _pointing(table: dict[str, NDArray[Any]], mjd: Floats, info: RunInfo, path: Path) -> dict[str, Floats]:

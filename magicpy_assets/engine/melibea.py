@@ -1,4 +1,7 @@
-"""melibea: superstar files and forests -> hadronness, direction, energy (`_Q_`), one file for each."""
+"""melibea: superstar files and forests -> hadronness, direction, energy (`_Q_`), one file for each.
+
+Given star files of one telescope and its forests, it does the same mono, without `--stereo`: one file for each run.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from magicpy_assets.core.datalevels import Melibea, SuperStar
+from magicpy_assets.core.datalevels import Melibea, Star, SuperStar
 from magicpy_assets.core.errors import InputError, MissingInputError
 from magicpy_assets.core.runs import parse_name
+from magicpy_assets.engine import melibea_mono
 from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run
 from magicpy_assets.engine.superstar import radec_columns
 from magicpy_assets.formats import star as star_files
@@ -35,10 +39,12 @@ _FORESTS = {
 
 def main(argv: Sequence[str]) -> int:
     """Run melibea."""
-    flags = Flags("melibea", "superstar files and forests -> hadronness, direction, energy").with_input().with_mc()
+    flags = Flags("melibea", "superstar (or star) files and forests -> hadronness, direction, energy").with_input()
+    flags.with_mc()
     for flag, meaning in _FORESTS.items():
         flags.add_argument(flag, type=Path, metavar="FILE", help=f"{meaning} forest")
-    for switch in ("--stereo", "--rf", "--calc-disp-rf", "--calc-disp2-rf", "--calcstereodisp", "--disp-rf-sstrained"):
+    flags.add_argument("--stereo", action="store_true", dest="stereo", help="both telescopes; always so of _S_ files")
+    for switch in ("--rf", "--calc-disp-rf", "--calc-disp2-rf", "--calcstereodisp", "--disp-rf-sstrained"):
         flags.add_argument(switch, action="store_true", help="as in MARS; always so here")
     flags.add_argument("-erec", action="store_true", help="energies from the table of --etab, too")
     flags.add_argument("--etab", type=Path, metavar="FILE", help="energy table: an energy for each telescope")
@@ -48,6 +54,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _melibea(given: Any, card: Runcard, log: Log) -> str:
     files = files_of(given.ind, "--ind")
+    if any(parse_name(path).level == Star for path in files):
+        return melibea_mono.apply_to(files, given, log)
     forests, identity = _load(given)
     outputs = []
     for path in files:

@@ -84,7 +84,7 @@ def process(files1: list[Path], files2: list[Path], output: Path, log: Log) -> i
             events,
             provenance=star_files.read_provenance(files1[0])
             | {"superstar": "matched by stereo number", "input": " ".join(path.name for path in files1 + files2)},
-            drive=_drive(files1),
+            drive=joined_drive(files1),
             original_mc={f"{name}_{tel}": values for tel in (1, 2) for name, values in (original or {}).items()}
             or None,
             mc_header=star_files.read_mc_header(files1[0]),
@@ -99,7 +99,8 @@ def _read(path: Path) -> pd.DataFrame:
     return table
 
 
-def _drive(files: list[Path]) -> Columns | None:
+def joined_drive(files: list[Path]) -> Columns | None:
+    """Return the drive reports of the files of a run, each once; None if they have none."""
     reports = [found for path in files if (found := star_files.read_drive(path)) is not None]
     if not reports:
         return None

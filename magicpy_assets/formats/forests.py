@@ -16,6 +16,8 @@ from magicpy_assets.science.forest import Forest
 FORMAT = "forest of magicpy_assets 1"
 TABLE_FORMAT = "energy table of magicpy_assets 1"
 _CARDS = "MForest.fCards"
+HEAD_TAIL = "HeadTail"
+"""Part of the direction forest's file of a mono analysis."""
 _NODES = {
     "MForest.fFeature": ("feature", "int16"),
     "MForest.fThreshold": ("threshold", "float32"),
@@ -25,19 +27,33 @@ _NODES = {
 }
 
 
-def write_forest(path: Path, forest: Forest, provenance: Mapping[str, str]) -> None:
-    """Write a forest; `provenance` says what it was grown from."""
-    cards = {
+def write_forest(path: Path, forest: Forest, provenance: Mapping[str, str], *, head_tail: Forest | None = None) -> None:
+    """Write a forest; `provenance` says what it was grown from.
+
+    The direction forest of a mono analysis has a second one with it, `head_tail`, which tells the ends of an image.
+    """
+    parts = {"": forest} | ({HEAD_TAIL: head_tail} if head_tail is not None else {})
+    with Writer(path) as file:
+        cards = {_cards_of(part): json.dumps(_described(grown)) for part, grown in parts.items()}
+        file.header({**cards, PROVENANCE: json.dumps(dict(provenance), sort_keys=True)})
+        for part, grown in parts.items():
+            file.tree(f"{part}Trees", {"MForest.fStart": grown.start.astype(np.int64)})
+            nodes = {branch: getattr(grown, name).astype(dtype) for branch, (name, dtype) in _NODES.items()}
+            file.tree(f"{part}Nodes", nodes)
+
+
+def _cards_of(part: str) -> str:
+    return f"MForest{part}.fCards"
+
+
+def _described(forest: Forest) -> dict[str, object]:
+    return {
         "format": FORMAT,
         "features": list(forest.features),
         "link": forest.link,
         "base": forest.base,
         "identity": forest.identity,
     }
-    with Writer(path) as file:
-        file.header({_CARDS: json.dumps(cards), PROVENANCE: json.dumps(dict(provenance), sort_keys=True)})
-        file.tree("Trees", {"MForest.fStart": forest.start.astype(np.int64)})
-        file.tree("Nodes", {branch: getattr(forest, name).astype(dtype) for branch, (name, dtype) in _NODES.items()})
 
 
 def write_energy_table(path: Path, tables: tuple[EnergyTable, EnergyTable], provenance: Mapping[str, str]) -> None:
@@ -72,8 +88,8 @@ def read_energy_table(path: Path) -> tuple[tuple[EnergyTable, EnergyTable], dict
         return (found[0], found[1]), read_cards(file, path, PROVENANCE)
 
 
-def read_forest(path: Path) -> tuple[Forest, dict[str, str]]:
-    """Read a forest and its provenance.
+def read_forest(path: Path, part: str = "") -> tuple[Forest, dict[str, str]]:
+    """Read a forest and its provenance; `part` may be `HEAD_TAIL`.
 
     Raises
     ------
@@ -81,12 +97,16 @@ def read_forest(path: Path) -> tuple[Forest, dict[str, str]]:
         If the file is not there, or holds something else: MARS's own forests cannot be read here.
     """
     with open_root(path) as file:
-        cards = read_cards(file, path, _CARDS)
+        cards = read_cards(file, path, _cards_of(part))
+        if part and not cards and read_cards(file, path, _CARDS).get("format") == FORMAT:
+            raise InputError(
+                f"{path} does not tell the ends of an image: it is of a stereo analysis", hint="train with star files"
+            )
         if cards.get("format") != FORMAT:
             raise InputError(
                 f"{path} is not a forest of the embedded coach", hint="train one for this cell; MARS's own need MARS"
             )
-        trees, nodes = tree_of(file, "Trees", path), tree_of(file, "Nodes", path)
+        trees, nodes = tree_of(file, f"{part}Trees", path), tree_of(file, f"{part}Nodes", path)
         arrays = {name: np.asarray(read(nodes, branch, path)) for branch, (name, _) in _NODES.items()}
         forest = Forest(
             features=tuple(cards["features"]),

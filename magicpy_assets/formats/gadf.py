@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from magicpy_assets.core.telescopes import STEREO, Telescopes
 from magicpy_assets.science.background import FieldBackground
 from magicpy_assets.science.cuts import Cuts
 from magicpy_assets.science.irf import OFFSET_EDGES_DEG, POINT_LIKE, RAD_EDGES_DEG, Responses
@@ -52,6 +53,7 @@ class RunCards:
     dead_fraction: float
     origin: str = "MAGIC"
     extra: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    telescopes: Telescopes = STEREO
 
     @property
     def on_time_s(self) -> float:
@@ -149,8 +151,8 @@ def events_hdu(cards: RunCards, events: EventColumns) -> Any:
             **_time_cards(),
             **_place_cards(),
             "EV_CLASS": ("gamma-like, cuts in HDU GH_CUTS", "selection of events"),
-            "NTEL": (2, "number of telescopes"),
-            "TELLIST": ("M1,M2", "telescopes"),
+            "NTEL": (len(cards.telescopes.numbers), "number of telescopes"),
+            "TELLIST": (",".join(f"M{number}" for number in cards.telescopes.numbers), "telescopes"),
             **cards.extra,
         },
     )
@@ -163,7 +165,7 @@ def _observation_cards(cards: RunCards) -> dict[str, tuple[Any, str]]:
         "RADECSYS": ("ICRS", "reference frame"),
         "ORIGIN": (cards.origin, "who made the data"),
         "TELESCOP": ("MAGIC", "telescope"),
-        "INSTRUME": ("MAGIC stereo", "instrument"),
+        "INSTRUME": (f"MAGIC {cards.telescopes.text}", "instrument"),
         "OBJECT": (cards.source, "observed source"),
         "RA_OBJ": (cards.source_deg[0], "[deg] source"),
         "DEC_OBJ": (cards.source_deg[1], "[deg] source"),
@@ -318,7 +320,7 @@ def _response_cards(cards: RunCards) -> dict[str, Any]:
         "DATE": (_now(), "when this was made"),
         "OBS_ID": (cards.obs_id, "run number"),
         "TELESCOP": "MAGIC",
-        "INSTRUME": "MAGIC stereo",
+        "INSTRUME": f"MAGIC {cards.telescopes.text}",
         **cards.extra,
     }
 

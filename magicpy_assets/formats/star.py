@@ -119,17 +119,18 @@ def write_star(
     pedestal: Mapping[str, float] | None = None,
     original_mc: Table | None = None,
     mc_header: Table | None = None,
+    branches: Sequence[Branch] = EVENTS + PIXELS,
 ) -> int:
     """Write a star file; returns the number of events.
 
-    `events` are pieces of the event table, with the columns of `EVENTS` that apply, all alike; they are written as
+    `events` are pieces of the event table, with the columns of `branches` that apply, all alike; they are written as
     they come. `pedestal` has the columns of `LEVEL`.
     """
     n = 0
     with Writer(path) as file:
         write_headers(file, info, provenance, mc_header)
         for piece in events:
-            file.tree("Events", columns_of(piece, EVENTS + PIXELS))
+            file.tree("Events", columns_of(piece, branches))
             n += len(piece[EVENTS[0].column])
         if drive is not None:
             file.tree("Drive", columns_of(drive, DRIVE))
@@ -215,6 +216,24 @@ def read_events(path: Path, branches: Sequence[Branch] = EVENTS) -> pd.DataFrame
 
     with open_root(path) as file:
         return pd.DataFrame(read_table(tree_of(file, "Events", path), branches, path, optional=True))
+
+
+def named(table: pd.DataFrame, telescope: int) -> pd.DataFrame:
+    """Return the events of one telescope under the names that they have in files of both: `size_phe_2`.
+
+    What belongs to the event rather than to an image (time, pointing, numbers, source, truth) is found under `_1`
+    whichever telescope it was.
+    """
+    of_event = {branch.column for branch in EVENT + TIME + SOURCE + POINTING + MC_EVENT}
+    found = table.rename(columns={name: f"{name}_{telescope}" for name in table})
+    if telescope != 1:
+        found = found.assign(**{f"{name}_1": table[name] for name in table if name in of_event})
+    return found
+
+
+def read_named(path: Path) -> pd.DataFrame:
+    """Read the events of a star file under the names of `named`."""
+    return named(read_events(path), read_header(path).telescope)
 
 
 def read_original_mc(path: Path) -> dict[str, NDArray[Any]] | None:

@@ -12,30 +12,42 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from magicpy_assets.compute.base import Outcome
-from magicpy_assets.core import datalevels
+from magicpy_assets.core import datalevels, telescopes
 from magicpy_assets.core.datalevels import DataLevel
 from magicpy_assets.core.errors import InputError
 from magicpy_assets.core.runs import DataFile, McFile, parse_name
+from magicpy_assets.core.telescopes import Telescopes
 from magicpy_assets.mars.acceptance import count_fault
 from magicpy_assets.mars.declaration import PathLike, each, expanded, listed
 from magicpy_assets.mars.program import Program
 
 FOREST_FILES = ("RF.root", "disp1/DispRF.root", "disp2/DispRF.root", "EnRF_Stereo.root", "Energy_Table.root")
 TRAINING_REPORT = "training_report.json"
+MONO_ENERGY_FOREST = "EnRF.root"
 _FORESTS_OF = {
     "-RFgh": FOREST_FILES[:1],
     "-RFdisp": FOREST_FILES[1:3],
     "-RFenStereo": FOREST_FILES[3:4],
     "-LUTs": FOREST_FILES[4:],
 }
+_MONO_FLAGS = {"-RFgh": slice(0, 1), "-RFdisp": slice(1, 2), "-RFenStereo": slice(2, 3), "-LUTs": slice(3, 3)}
 SPECTRA_FILES = ("spectrum.json", "theta2.json", "light_curve.json")
+
+
+def forest_files(telescopes: Telescopes) -> tuple[str, ...]:
+    """Return the names of the forests of an analysis with some telescopes."""
+    if telescopes.alone is None:
+        return FOREST_FILES
+    return FOREST_FILES[0], FOREST_FILES[telescopes.alone], MONO_ENERGY_FOREST
 
 
 class _ByName(Program):
     """A program whose outputs follow from the names of its inputs."""
 
-    takes: ClassVar[DataLevel]
+    takes: DataLevel
     makes: ClassVar[DataLevel]
+    mono = False
+    """Whether it takes the files of one telescope and makes files that say so."""
 
     def __init__(self, files: PathLike | Iterable[PathLike], out: PathLike = ".", *, mc: bool = False) -> None:
         super().__init__(files, out)
@@ -49,7 +61,7 @@ class _ByName(Program):
             return {self.out / str(given): list(self.files)}
         for path in self.files:
             if (name := _parsed(path)) is not None:
-                found.setdefault(self.out / name.at(self.makes).name, []).append(path)
+                found.setdefault(self.out / name.at(self.makes, mono=self.mono).name, []).append(path)
         return found
 
     @property
@@ -153,7 +165,7 @@ class SuperStar(_ByName):
 
 
 class Coach(Program):
-    """coach: simulated gamma rays and OFF data -> the forests of a cell."""
+    """coach: simulated gamma rays and OFF data -> the forests of a cell; mono, if given star files of one telescope."""
 
     name = "coach"
     results_version = 2
@@ -187,8 +199,18 @@ class Coach(Program):
     @property
     def outputs(self) -> list[Path]:
         """The files that it will make: all forests, or those that flags ask for."""
-        asked = [name for flag, names in _FORESTS_OF.items() if self.values.get(flag) for name in names]
-        return [self.out / name for name in (*(asked or FOREST_FILES), TRAINING_REPORT)]
+        names = forest_files(self.telescopes)
+        given = [flag for flag in _FORESTS_OF if self.values.get(flag)]
+        if self.telescopes.is_mono:
+            asked = [name for flag in given for name in names[_MONO_FLAGS[flag]]]
+        else:
+            asked = [name for flag in given for name in _FORESTS_OF[flag]]
+        return [self.out / name for name in (*(asked or names), TRAINING_REPORT)]
+
+    @property
+    def telescopes(self) -> Telescopes:
+        """The telescopes whose forests these are: one alone if it is given star files."""
+        return telescopes.alone(next((found for path in self.files if (found := _telescope(path))), None))
 
     @property
     def label(self) -> str:
@@ -209,12 +231,17 @@ class Coach(Program):
         """Return what is wrong with inputs and parameters."""
         found = super().faults()
         found += [f"no files for {key}" for key in ("RF.mcdata", "RF.data") if not self.values[key]]
+        if len({_telescope(path) for path in self.files}) > 1:
+            found.append("files of different telescopes are mixed: coach takes superstar files, or star files of one")
         blank = [str(path) for path in self.files if " " in str(path)]
         return found + [f"{path} has a blank in it, by which coach separates files" for path in blank[:1]]
 
 
 class Melibea(_ByName):
-    """melibea: superstar files and the forests of their cell -> hadronness, direction, energy."""
+    """melibea: superstar files and the forests of their cell -> hadronness, direction, energy.
+
+    Given star files of one telescope, and its forests, it does the same mono: a file for each run.
+    """
 
     name = "melibea"
     results_version = 1
@@ -225,9 +252,18 @@ class Melibea(_ByName):
     ) -> None:
         super().__init__(files, out, mc=mc)
         self.forest = Path(forest)
+        if any(name.level == datalevels.Star for path in self.files if (name := _parsed(path)) is not None):
+            self.takes, self.mono = datalevels.Star, True
+
+    @property
+    def telescopes(self) -> Telescopes:
+        """The telescopes whose images it takes."""
+        return telescopes.alone(next((found for path in self.files if (found := _telescope(path))), None))
 
     def arguments(self) -> list[str]:
         """Return the words of the command line after the program's name."""
+        if self.mono:
+            return self._mono_arguments()
         gamma_hadron, disp1, disp2, energy, table = (self.forest / name for name in FOREST_FILES)
         words = each("--ind", self.files) + self.common_arguments() + self.flag_arguments()
         words += ["--stereo", "--rf", f"--rftree={gamma_hadron}", "--calc-disp-rf", f"--rfdisptree={disp1}"]
@@ -235,10 +271,20 @@ class Melibea(_ByName):
         words += ["-erec", f"--etab={table}"]
         return [*words, "-mc"] if self.mc else words
 
+    def _mono_arguments(self) -> list[str]:
+        """Those of stereo, less what asks for two telescopes."""
+        gamma_hadron, disp, energy = (self.forest / name for name in forest_files(self.telescopes))
+        words = each("--ind", self.files) + self.common_arguments() + self.flag_arguments()
+        words += ["--rf", f"--rftree={gamma_hadron}", "--calc-disp-rf", f"--rfdisptree={disp}"]
+        words += ["-erec-rf", f"--erf={energy}"]
+        return [*words, "-mc"] if self.mc else words
+
     def faults(self) -> list[str]:
         """Return what is wrong with inputs and parameters."""
         found = super().faults()
-        missing = [name for name in FOREST_FILES if not (self.forest / name).is_file()]
+        if self.mono and len({_telescope(path) for path in self.files}) > 1:
+            found.append("files of M1 and M2 are mixed: mono melibea takes one telescope at a time")
+        missing = [name for name in forest_files(self.telescopes) if not (self.forest / name).is_file()]
         if missing:
             found.append(f"no forest in {self.forest} ({', '.join(missing)}); train one for this cell with coach")
         return found

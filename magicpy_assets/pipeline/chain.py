@@ -1,7 +1,8 @@
 """The chain, written out: which tasks make a cell, level by level, from the archive's files to the spectrum.
 
 `pipeline.images` has the first half, `pipeline.forests` what is shared by all sources; here is what is made of a source
-once its superstar files are there. Nothing is decided and nothing is done here; see `pipeline.plan` and `pipeline.run`.
+once its images (superstar; mono: star) are there. Nothing is decided and nothing is done here; see `pipeline.plan` and
+`pipeline.run`.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ class Chain(Forests):
 
     def melibea(self, source: str, cell: Cell) -> list[Task]:
         """Melibea products of a source in one cell, a run each; runs without fitting Monte Carlo are set aside."""
-        superstars, aside = [], {}
+        images, aside = [], {}
         for run in self.runs_of(source, cell):
-            superstar = self.superstar_of(source, cell, run)
-            superstars.append(superstar)
-            aside[superstar.product] = moons.treatment(run.nsb, run.hv, run.filter).aside
-        return self.judged(source, cell, superstars, aside) if superstars else []
+            images.append(self.images_of(source, cell, run))
+            why = moons.treatment(run.nsb, run.hv, run.filter).aside
+            aside.update({task.product: why for task in images[-1]})
+        return self.judged(source, cell, images, aside) if images else []
 
     def dl3(self, source: str, cell: Cell) -> list[Task]:
         """DL3 products of a source in one cell, a run each."""
@@ -33,7 +34,7 @@ class Chain(Forests):
         melibeas = self.melibea(source, cell)
         if not melibeas:
             return []
-        test = tuple(task.product for task in self.judged("MC/test", cell, self.mc_superstar(cell, "test")))
+        test = tuple(task.product for task in self.judged("MC/test", cell, self.mc_images(cell, "test")))
         folder = self.layout.data(source, datalevels.DL3, cell, "index").parent
         kind = self.session.settings.dl3.kind
         tasks = []

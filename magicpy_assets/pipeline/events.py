@@ -69,6 +69,11 @@ class RunFiles:
         MissingInputError
             If there is neither.
         """
+        if self.layout.telescopes.is_mono:
+            raise MissingInputError(
+                f"{self.source} is analysed {self.layout.telescopes.text}: no file holds events of both telescopes",
+                hint="events are shown in both cameras; open the source with telescopes=(1, 2)",
+            )
         for level in (datalevels.Melibea, datalevels.SuperStar):
             if found := self.at(level):
                 return found[0]

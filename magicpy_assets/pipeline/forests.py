@@ -51,9 +51,9 @@ class Forests(Images):
 
     def random_forest(self, cell: Cell) -> list[Task]:
         """The forests of a cell, from OFF data of the cell and the training Monte Carlo."""
-        off = [self.superstar_of(run.source, cell, run) for run in off_runs(self.session, self.everything, cell)
-               .itertuples(index=False)]  # fmt: skip
-        mc = [task.product for task in self.mc_superstar(cell, "train")]
+        off = [task for run in off_runs(self.session, self.everything, cell).itertuples(index=False)
+               for task in self.images_of(run.source, cell, run)]  # fmt: skip
+        mc = [task.product for tasks in self.mc_images(cell, "train") for task in tasks]
         folder = self.layout.forest(cell)
         model = self.session.settings.forest.model
         margin = margin_deg(self.session, cell)
@@ -62,7 +62,9 @@ class Forests(Images):
             source=FORESTS,
             cell=cell,
             unit=cell.zenith_moon,
-            products=tuple(folder / name for name in (*programs.FOREST_FILES, programs.TRAINING_REPORT)),
+            products=tuple(
+                folder / name for name in (*programs.forest_files(self.telescopes), programs.TRAINING_REPORT)
+            ),
             folder=folder,
             inputs={"MC train": tuple(mc), "OFF": tuple(task.product for task in off)},
             optional=frozenset({"MC train", "OFF"}),
@@ -86,10 +88,10 @@ class Forests(Images):
         """The Monte Carlo of a cell up to a level."""
         if up_to == datalevels.Calibrated.key:
             return self.mc_calibrated(cell, use)
-        superstars = self.mc_superstar(cell, use)
+        images = self.mc_images(cell, use)
         if up_to in (datalevels.Star.key, datalevels.SuperStar.key):
-            return superstars
-        return self.judged(f"MC/{use}", cell, superstars)
+            return [task for tasks in images for task in tasks]
+        return self.judged(f"MC/{use}", cell, images)
 
     def mc_calibrated(self, cell: Cell, use: str) -> list[Task]:
         """Downloads of the Monte Carlo of a cell's period and zenith range, for training or test."""
@@ -98,21 +100,25 @@ class Forests(Images):
         both = runs["train"] & runs["test"]
         tasks = []
         for remote in found[use]:
+            if mc_name(Path(remote.name)).telescope not in self.telescopes.numbers:
+                continue
             product = self.layout.mc(datalevels.Calibrated, cell.period.name, cell.zenith.name, use, remote.name)
             run = mc_name(Path(remote.name)).run
             fault = f"run {run} is in the training and in the test sample" if run in both else ""
             tasks.append(self.add(download(f"MC/{use}", cell, remote, product, fault=fault)))
         return tasks
 
-    def mc_superstar(self, cell: Cell, use: str) -> list[Task]:
-        """Monte Carlo brought to the noise of the cell, through star and superstar."""
+    def mc_images(self, cell: Cell, use: str) -> list[list[Task]]:
+        """Monte Carlo brought to the noise of the cell, through star and superstar (mono: star), run by run."""
         target = self.target(cell)
         way = Way(target, noise=None if cell.moon == moons.WeakMoon else target)
         by_run: dict[str, list[Task]] = {}
         for task in self.mc_calibrated(cell, use):
             star = self._star(f"MC/{use}", cell, task, way)
             by_run.setdefault(mc_name(star.product).run or "", []).append(star)
-        return [self._superstar(f"MC/{use}", cell, tasks) for tasks in by_run.values()]
+        if self.telescopes.is_mono:
+            return list(by_run.values())
+        return [[self._superstar(f"MC/{use}", cell, tasks)] for tasks in by_run.values()]
 
     def _mc_files(self, cell: Cell) -> dict[str, list[RemoteFile]]:
         """Return the files of a cell for each use: of its zenith range, all of one kind of wobble."""
@@ -129,14 +135,17 @@ class Forests(Images):
     # What forests judge
 
     def judged(
-        self, source: str, cell: Cell, superstars: list[Task], aside: Mapping[Path, str] | None = None
+        self, source: str, cell: Cell, images: list[list[Task]], aside: Mapping[Path, str] | None = None
     ) -> list[Task]:
-        """Melibea products of superstar files; `aside` says of some of them why they go no further."""
+        """Melibea products of runs, each given by its images; `aside` says of some of these why they go no further."""
         own = self.forest_of.get(cell, cell)
         forest = self.random_forest(own)[0]
+        files = len(programs.forest_files(self.telescopes))
+        taken = datalevels.Star.key if self.telescopes.is_mono else datalevels.SuperStar.key
         tasks = []
-        for superstar in superstars:
-            product = self.product(source, datalevels.Melibea, cell, parse_name(superstar.product))
+        for its in images:
+            product = self.product(source, datalevels.Melibea, cell, parse_name(its[0].product))
+            faults = (task.fault or (aside or {}).get(task.product, "") for task in its)
             task = Task(
                 stage=datalevels.Melibea.key,
                 source=source,
@@ -144,13 +153,13 @@ class Forests(Images):
                 unit=unit_of(product.name),
                 products=(product,),
                 folder=product.parent,
-                inputs={"superstar": (superstar.product,), "forest": forest.products[: len(programs.FOREST_FILES)]},
+                inputs={taken: tuple(task.product for task in its), "forest": forest.products[:files]},
                 parameters={} if own == cell else {"forest_cell": own.text},
                 results_version=programs.Melibea.results_version,
                 build=lambda inputs, out: programs.Melibea(
-                    files=inputs["superstar"], forest=forest.folder, out=out, mc=source.startswith("MC/")
+                    files=inputs[taken], forest=forest.folder, out=out, mc=source.startswith("MC/")
                 ),
-                fault=superstar.fault or (aside or {}).get(superstar.product, ""),
+                fault=next(filter(None, faults), ""),
                 note="" if own == cell else f"with the forests of {own.text}, as asked",
             )
             tasks.append(self.add(task))

@@ -1,5 +1,7 @@
 """The first half of the chain, written out: the tasks that turn the archive's files into superstar, run by run.
 
+A mono analysis has no superstar: the star files of its telescope take that place.
+
 Each run is cleaned as its own sky, voltage and filter ask (`core.moons.treatment`). Darker OFF data and Monte Carlo are
 brought to the noise of the cell that they serve. Nothing is done here; see `pipeline.plan` and `pipeline.run`.
 """
@@ -76,6 +78,7 @@ class Images:
     def __init__(self, session: Session, runs: pd.DataFrame, everything: pd.DataFrame | None = None) -> None:
         self.session = session
         self.layout = session.layout
+        self.telescopes = session.telescopes
         self.runs = runs
         self.everything = runs if everything is None else everything
         self.tasks: dict[Path, Task] = {}
@@ -134,6 +137,13 @@ class Images:
         stars = [self._star(source, cell, task, way) for task in self._calibrated_of(source, cell, run)]
         return self._superstar(source, cell, stars, self._why_calibrated(cell, run))
 
+    def images_of(self, source: str, cell: Cell, run: Run) -> list[Task]:
+        """Return the products of one run that forests are trained with and applied to: superstar or, mono, star."""
+        if not self.telescopes.is_mono:
+            return [self.superstar_of(source, cell, run)]
+        way = self.way_of(run, cell)
+        return [self._star(source, cell, task, way) for task in self._calibrated_of(source, cell, run)]
+
     def way_of(self, run: Run, cell: Cell) -> Way:
         """Decide how the images of a run are made for a cell: its own, or a brighter one that it serves as OFF data."""
         treated = moons.treatment(run.nsb, run.hv, run.filter)
@@ -162,6 +172,8 @@ class Images:
 
     def _archived(self, source: str, cell: Cell, run: Run) -> RemoteFile | None:
         """Return the superstar file with which a run begins, or None if it begins with calibrated files."""
+        if self.telescopes.is_mono:
+            return None
         plain = (run.hv, run.filter) == ("nominal", "No_Filter") and run.moon_level == cell.moon.key
         if self.session.settings.archive.start_from != "superstar" or cell.moon != moons.WeakMoon or not plain:
             return None
@@ -187,14 +199,22 @@ class Images:
         tasks = [
             self.add(download(source, cell, remote, self.layout.calibrated(source, night, remote.name)))
             for remote in listed
-            if data_name(Path(remote.name)).run == int(run.run)
+            if self._wants(data_name(Path(remote.name)), run)
         ]
         if tasks:
             return tasks
-        name = f"{night:%Y%m%d}_{int(run.run):08d}_Y_{source}-{run.wobble}.root"
-        fault = f"run {int(run.run)} of {source} is in the catalogue, but the archive holds no calibrated file of it"
+        alone = self.telescopes.alone
+        telescope, of_it = (f"_M{alone}", f"M{alone} of it") if alone else ("", "it")
+        name = f"{night:%Y%m%d}{telescope}_{int(run.run):08d}_Y_{source}-{run.wobble}.root"
+        fault = (
+            f"run {int(run.run)} of {source} is in the catalogue, but the archive holds no calibrated file of {of_it}"
+        )
         product = self.layout.calibrated(source, night, name)
         return [self.add(Task("calibrated", source, cell, str(run.run), (product,), product.parent, fault=fault))]
+
+    def _wants(self, name: DataFile, run: Run) -> bool:
+        """Tell whether a file is of a run, and of a telescope that is used."""
+        return name.run == int(run.run) and name.telescope in self.telescopes.numbers
 
     def _star(self, source: str, cell: Cell, upstream: Task, way: Way) -> Task:
         name = parse_name(upstream.product)
@@ -256,12 +276,11 @@ class Images:
 
     def product(self, source: str, level: DataLevel, cell: Cell, name: DataFile | McFile) -> Path:
         """Return where the product of a level lies that a file belongs to."""
+        its = name.at(level, mono=self.telescopes.is_mono).name
         if isinstance(name, McFile):
             use = source.removeprefix("MC/")
-            return self.layout.mc(
-                level, cell.period.name, cell.zenith.name, use, name.at(level).name, moon=cell.moon.key
-            )
-        return self.layout.data(source, level, cell, name.at(level).name)
+            return self.layout.mc(level, cell.period.name, cell.zenith.name, use, its, moon=cell.moon.key)
+        return self.layout.data(source, level, cell, its)
 
 
 def download(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from magicpy_assets.core import datalevels
 from magicpy_assets.core.cell import Cell
-from magicpy_assets.core.errors import unknown
+from magicpy_assets.core.errors import InputError, unknown
 from magicpy_assets.pipeline.chain import Chain
 from magicpy_assets.pipeline.runs import known_runs, select
 from magicpy_assets.pipeline.session import Session
@@ -154,7 +154,14 @@ def plan(
     ------
     UnknownNameError
         For a level that does not exist.
+    InputError
+        For superstar with one telescope.
     """
+    if session.telescopes.is_mono and up_to == datalevels.SuperStar.key:
+        raise InputError(
+            f"superstar joins both telescopes, but the analysis is {session.telescopes.text}",
+            hint="mono, melibea comes after star; telescopes (1, 2) use both",
+        )
     if up_to not in STAGES:
         raise unknown("data level", up_to, STAGES)
     table = known_runs(session)
@@ -193,7 +200,8 @@ def _extend(chain: Chain, source: str | None, cell: Cell, up_to: str) -> None:
     elif source in SHARED:
         chain.mc(cell, source.removeprefix("MC/"), up_to)
     elif up_to == datalevels.RandomForest.key:
-        chain.superstar(source, cell)
+        for run in chain.runs_of(source, cell):
+            chain.images_of(source, cell, run)
         chain.random_forest(cell)
     else:
         getattr(chain, up_to)(source, cell)

@@ -15,6 +15,7 @@ from magicpy_assets.archive.catalogue import Catalogue
 from magicpy_assets.compute.base import Workers
 from magicpy_assets.compute.pool import open_workers
 from magicpy_assets.core.settings import Secret, Settings, archive_password, archive_user, load_settings
+from magicpy_assets.core.telescopes import Telescopes
 from magicpy_assets.mars.installation import Installation
 from magicpy_assets.store.layout import Layout
 
@@ -36,12 +37,17 @@ class Session:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.layout = Layout(Path(settings.store).resolve())
+        self.layout = Layout(Path(settings.store).resolve(), settings.array)
         self.installation = Installation.from_settings(settings)
         self._server: Any = None
         self._archive: Archive | None = None
         self._catalogue: Catalogue | None = None
         self._pool: Workers | None = None
+
+    @property
+    def telescopes(self) -> Telescopes:
+        """The telescopes that are used: both, or one alone."""
+        return self.settings.array
 
     @property
     def archive(self) -> Archive:

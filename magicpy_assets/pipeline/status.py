@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from magicpy_assets.core import datalevels
+from magicpy_assets.core import datalevels, telescopes
 from magicpy_assets.store.layout import FORESTS, MONTE_CARLO
 from magicpy_assets.store.records import RECORDS, is_complete, pending, read_record
 
@@ -103,10 +103,12 @@ def _order(owner: str, stage: str, place: str) -> tuple[str, int, str]:
 
 
 def _owner(product: Path) -> tuple[str, str]:
-    """Return to whom a product belongs and where, from its path in the store."""
+    """Return to whom a product belongs and where, from its path in the store; mono products say so."""
     parts = product.parts
+    mono = (one for one in telescopes.ALL if one.is_mono)
+    alone = "".join(f" ({one.text})" for one in mono if any(one.key in part.split("-") for part in parts[1:-1]))
     if parts[0] == FORESTS:
-        return FORESTS, "/".join(parts[1:4])
+        return FORESTS, "/".join(parts[1:4]) + alone
     if parts[0] == MONTE_CARLO:
-        return "/".join(parts[:2]), "/".join(parts[3:-1])
-    return parts[0], "/".join(parts[2:-1])
+        return "/".join(parts[:2]), "/".join(parts[3:-1]) + alone
+    return parts[0], "/".join(parts[2:-1]) + alone

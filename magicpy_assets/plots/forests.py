@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from magicpy_assets.core.errors import InputError, MissingInputError
+from magicpy_assets.core.telescopes import of
 from magicpy_assets.plots.canvas import captioned, new_figure, stamp_simulated
 from magicpy_assets.plots.forest_overview import forest_figure
 from magicpy_assets.plots.style import FIT_COLOUR, OFF_COLOUR, ON_COLOUR, REFERENCE_COLOUR
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 REPORT = "training_report.json"
 FOLDER = "quality"
 SHOWN_FEATURES = 10
-MODELS = ("hadronness", "energy", "direction_1", "direction_2")
+MODELS = ("hadronness", "energy", "direction_1", "direction_2", "head_tail_1", "head_tail_2")
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ class ForestReport:
         if not path.is_file():
             raise MissingInputError(f"there is no training report in {folder}", hint="train the forests of this cell")
         try:
-            return cls(dict(json.loads(path.read_text(encoding="utf-8"))), title)
+            found = dict(json.loads(path.read_text(encoding="utf-8")))
+            alone = of(found.get("telescopes", (1, 2)))
+            return cls(found, f"{title}, {alone.text}" if alone.is_mono else title)
         except ValueError as error:
             raise InputError(f"{path} is no training report: {error}", hint="train the forests again") from error
 
@@ -104,6 +107,7 @@ class ForestReport:
             ("held back to judge", f"{held['gammas']}; {held['off']}"),
             ("area under the curve", f"{report['auc']:.4f}"),
             ("OFF kept with 90 % of the gamma rays", f"{np.interp(0.9, kept, off):.4f}"),
+            *([("right end of the image", f"{report['head_tail']:.3f}")] if "head_tail" in report else []),
             ("identity of hadronness", str(report.get("forests", {}).get("hadronness", ""))),
         ]
 
@@ -178,13 +182,13 @@ class ForestReport:
         )
         figure, bottom = captioned(caption, simulated=self.simulated, size=(10.5, 7.5))
         height = (0.93 - bottom) / 2
-        for position, name in enumerate(MODELS):
+        for position, name in enumerate(name for name in MODELS if name in self.report["importance"]):
             row, side = divmod(position, 2)
             axes = figure.add_axes((0.17 + 0.5 * side, bottom + 0.06 + (1 - row) * height, 0.30, height - 0.13))
             most = sorted(self.report["importance"][name].items(), key=lambda item: -item[1])[:SHOWN_FEATURES][::-1]
             axes.barh([word.replace("_", " ") for word, _ in most], [value for _, value in most], color=ON_COLOUR)
             axes.tick_params(labelsize=8)
-            axes.set_title(name.replace("_", " of M"), fontsize=10)
+            axes.set_title(name.replace("_1", " of M1").replace("_2", " of M2").replace("_", " "), fontsize=10)
         return stamp_simulated(figure, self.simulated)
 
     def _migration(self) -> Figure:

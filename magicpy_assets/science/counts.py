@@ -6,13 +6,14 @@ centre of the camera. What is counted is said by a selection, see :mod:`magicpy_
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from magicpy_assets.core import telescopes
 from magicpy_assets.core.errors import InputError, OutOfRangeError
 from magicpy_assets.science.exposure import Exposure, of_observations
 from magicpy_assets.science.live_time import measure, mjd_of
@@ -61,6 +62,12 @@ class FieldEvents:
         region_y = sine * self.source_x_deg + cosine * self.source_y_deg
         theta2: Floats = (self.x_deg - region_x) ** 2 + (self.y_deg - region_y) ** 2
         return theta2
+
+
+def _array_of(events: Container[str]) -> str:
+    """Return what is said of melibea events of one telescope alone: those have only its images."""
+    found = [n for n in (1, 2) if f"size_phe_{n}" in events]
+    return telescopes.of(found).text if len(found) == 1 else ""
 
 
 def tangent_plane(
@@ -127,6 +134,7 @@ def theta2_of_melibea(
         stop_mjd=max((float(one.intervals_mjd.max()) for one in times), default=0.0),
         zd_range_deg=(min(zeniths), max(zeniths)) if zeniths else None,
         simulated=simulated,
+        array=_array_of(next(iter(runs.values()), {})),
     )
     order = np.argsort([float(one.intervals_mjd.min()) for one in times])
     in_time, live = [fields[k] for k in order], [times[k].live_time_s for k in order]

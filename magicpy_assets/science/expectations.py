@@ -16,7 +16,8 @@ OK, OUTSIDE, NOT_ASKED = "ok", "outside", "not applicable"
 class Expectation:
     """What should come out: `kind` is relative, absolute, `at most` or `at least`; the tolerance is systematic.
 
-    `not_of_simulations` says why simulated data are not judged by it; empty if they are.
+    `not_of_simulations` says why simulated data are not judged by it; empty if they are. `of` is `stereo` where
+    it is the performance of both telescopes together, else `any`.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Expectation:
     unit: str
     source: str
     not_of_simulations: str = ""
+    of: str = "any"
 
     def verdict(self, value: float, error: float) -> str:
         """Tell whether a value is near enough."""
@@ -45,7 +47,7 @@ def expectations() -> tuple[Expectation, ...]:
     return tuple(
         Expectation(
             row["name"], row["meaning"], row["kind"], float(row["expected"]), float(row["tolerance"]), row["unit"],
-            row["source"], row["not_of_simulations"],
+            row["source"], row["not_of_simulations"], row["of"],
         )
         for row in csv.DictReader(text.splitlines())
     )  # fmt: skip

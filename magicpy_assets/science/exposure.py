@@ -6,10 +6,11 @@ made from. Nothing here computes physics.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from magicpy_assets.core import telescopes
 from magicpy_assets.core.errors import InputError
 
 
@@ -26,11 +27,14 @@ class Exposure:
     simulated: bool = False
     forests: tuple[str, ...] = ()
     cuts: tuple[str, ...] = ()
+    array: str = ""
+    """`mono, M1` or `mono, M2` where one telescope alone was used; empty for stereo data, or where it is not known."""
 
     @property
     def caption(self) -> str:
         """The run selection in one line, for figures and reports."""
-        words = [f"{self.source}: {_run_words(self.runs)}", f"live time {_time_words(self.live_time_s)}"]
+        alone = f" ({self.array})" if self.array else ""
+        words = [f"{self.source}{alone}: {_run_words(self.runs)}", f"live time {_time_words(self.live_time_s)}"]
         if self.start_mjd > 0:
             words.append(f"MJD {self.start_mjd:.3f}-{self.stop_mjd:.3f}")
         if self.zd_range_deg is not None:
@@ -52,6 +56,7 @@ class Exposure:
             "simulated": self.simulated,
             "forests": list(self.forests),
             "cuts": list(self.cuts),
+            "array": self.array,
         }
 
 
@@ -68,6 +73,7 @@ def from_dict(document: dict[str, Any]) -> Exposure:
         simulated=document["simulated"],
         forests=tuple(document["forests"]),
         cuts=tuple(document["cuts"]),
+        array=document.get("array", ""),
     )
 
 
@@ -93,6 +99,7 @@ def of_observations(observations: Sequence[Any]) -> Exposure:
         simulated=any(bool(card.get("SIMULATD", False)) for card in cards),
         forests=_distinct(str(card["FOREST"]) for card in cards if card.get("FOREST")),
         cuts=_distinct(str(card["CUTS"]) for card in cards if card.get("CUTS")),
+        array=" and ".join(_distinct(_array_of(card) for card in cards)),
     )
 
 
@@ -109,7 +116,14 @@ def together(parts: Sequence[Exposure]) -> Exposure:
         simulated=any(part.simulated for part in parts),
         forests=_distinct(word for part in parts for word in part.forests),
         cuts=_distinct(word for part in parts for word in part.cuts),
+        array=" and ".join(_distinct(part.array for part in parts)),
     )
+
+
+def _array_of(card: Mapping[str, Any]) -> str:
+    """Return what is said of a single telescope of MAGIC; nothing of more, or of other instruments."""
+    mono = {one.key: one.text for one in telescopes.ALL if one.is_mono}
+    return mono.get(str(card.get("TELLIST", "")).strip(), "")
 
 
 def _distinct(words: Iterable[str]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magicpy_assets.science.camera import FOCAL_MM
-from magicpy_assets.science.reconstruction import Direction, column, true_disp_mm
+from magicpy_assets.science.reconstruction import column, true_disp_mm
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,16 +26,10 @@ MIN_EVENTS = 20
 """A bin with fewer is left out."""
 
 
-def taken(found: Direction, rows: NDArray[np.bool_]) -> Direction:
-    """Return the directions of some events."""
-    points = tuple((x[rows], y[rows]) for x, y in found.points_mm)
-    disp = found.disp_mm[0][rows], found.disp_mm[1][rows]
-    return Direction(found.x_mm[rows], found.y_mm[rows], disp, (points[0], points[1]), found.difference_mm[rows])
-
-
 def quality(
     gammas: pd.DataFrame,
-    found: Direction,
+    found_mm: tuple[Floats, Floats],
+    disp_mm: Mapping[int, Floats],
     energy_gev: Floats,
     gamma_hadronness: Floats,
     off_hadronness: Floats,
@@ -45,8 +40,8 @@ def quality(
 
     Parameters
     ----------
-    gammas, found, energy_gev, gamma_hadronness
-        The gamma rays and what is said of them.
+    gammas, found_mm, disp_mm, energy_gev, gamma_hadronness
+        The gamma rays and what is said of them: place in the camera (x, y), disp by telescope.
     off_hadronness, off_size_phe
         Of the OFF events.
     weights
@@ -54,9 +49,9 @@ def quality(
     """
     return {
         **separation(gamma_hadronness, off_hadronness, weights),
-        "by_energy": by_energy(gammas, found, energy_gev, gamma_hadronness),
+        "by_energy": by_energy(gammas, found_mm, energy_gev, gamma_hadronness),
         "migration": migration(column(gammas, "energy_gev_1"), energy_gev),
-        "disp": [row for telescope in (1, 2) for row in disp_error(gammas, found, telescope)],
+        "disp": [row for telescope, disp in disp_mm.items() for row in disp_error(gammas, disp, telescope)],
         "off_median_size_phe": float(np.median(off_size_phe)),
     }
 
@@ -86,10 +81,12 @@ def separation(gamma_hadronness: Floats, off_hadronness: Floats, weights: Floats
     }
 
 
-def by_energy(gammas: pd.DataFrame, found: Direction, energy_gev: Floats, gamma_hadronness: Floats) -> list[Row]:
+def by_energy(
+    gammas: pd.DataFrame, found_mm: tuple[Floats, Floats], energy_gev: Floats, gamma_hadronness: Floats
+) -> list[Row]:
     """Return a row per bin of true energy: angles that hold 39 and 68 %, bias and resolution of the energy."""
     truth = column(gammas, "energy_gev_1")
-    theta = np.hypot(found.x_mm - column(gammas, "source_x_mm_1"), found.y_mm - column(gammas, "source_y_mm_1"))
+    theta = np.hypot(found_mm[0] - column(gammas, "source_x_mm_1"), found_mm[1] - column(gammas, "source_y_mm_1"))
     theta_deg = np.degrees(theta / FOCAL_MM)
     rows = []
     for low, high in pairwise(ENERGY_EDGES_GEV):
@@ -119,9 +116,9 @@ def migration(true_gev: Floats, estimated_gev: Floats) -> dict[str, Any]:
     return {"edges_gev": MIGRATION_EDGES_GEV.tolist(), "counts": counts.astype(int).tolist()}
 
 
-def disp_error(gammas: pd.DataFrame, found: Direction, telescope: int) -> list[Row]:
+def disp_error(gammas: pd.DataFrame, disp_mm: Floats, telescope: int) -> list[Row]:
     """Return a row per bin of size: bias and 68 % of the error of one telescope's disp (deg)."""
-    error = np.degrees((found.disp_mm[telescope - 1] - true_disp_mm(gammas, telescope)) / FOCAL_MM)
+    error = np.degrees((disp_mm - true_disp_mm(gammas, telescope)) / FOCAL_MM)
     size = column(gammas, f"size_phe_{telescope}")
     rows = []
     for low, high in pairwise(SIZE_EDGES_PHE):

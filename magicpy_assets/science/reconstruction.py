@@ -79,7 +79,8 @@ def column(table: Table, name: str) -> Floats:
     return np.asarray(table[name], dtype=np.float64)
 
 
-def _stacked(columns: list[Floats]) -> NDArray[np.float32]:
+def stacked(columns: list[Floats]) -> NDArray[np.float32]:
+    """Return features as a forest takes them, (n, features); what is not a number becomes 0."""
     return np.asarray(np.nan_to_num(np.stack(columns, axis=1)), dtype=np.float32)
 
 
@@ -103,7 +104,7 @@ def disp_columns(table: Table, telescope: int) -> NDArray[np.float32]:
         column(table, "pointing_zd_deg_1"),
         np.clip(apart, 0, MAX_DISTANCE_MM),
     ]
-    return _stacked(found)
+    return stacked(found)
 
 
 def true_disp_mm(table: Table, telescope: int) -> Floats:
@@ -165,7 +166,7 @@ def event_columns(table: Table, found: Direction, features: tuple[str, ...] = EV
             f"m3_long_{n}": column(table, f"m3_long_mm_{n}") * toward,
             f"distance_{n}": np.clip(np.hypot(dx, dy), 0, MAX_DISTANCE_MM),
         }
-    return _stacked([values[name] for name in features])
+    return stacked([values[name] for name in features])
 
 
 def table_columns(events: NDArray[np.float32], telescope: int) -> tuple[Floats, Floats]:

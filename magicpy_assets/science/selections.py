@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from magicpy_assets.core.errors import InputError, unknown
 
+SIZES = ("size_phe_1", "size_phe_2")
+
 
 @dataclass(frozen=True)
 class Selection:
-    """Cuts that define a θ² count: θ² in deg², sizes in phe (both telescopes), energies in GeV."""
+    """Cuts that define a θ² count: θ² in deg², sizes in phe (of every telescope that was used), energies in GeV."""
 
     name: str
     meaning: str
@@ -52,10 +54,10 @@ class Selection:
 
     def passes(self, events: Any) -> NDArray[np.bool_]:
         """Tell which events of a melibea table pass; a cut on a column that is absent is an :class:`InputError`."""
+        sizes = [name for name in SIZES if name in events] or SIZES
         limits = (
             ("hadronness", -np.inf, self.hadronness_max if self.hadronness_max < 1 else np.inf),
-            ("size_phe_1", self.size_min_phe or -np.inf, np.inf),
-            ("size_phe_2", self.size_min_phe or -np.inf, np.inf),
+            *((name, self.size_min_phe or -np.inf, np.inf) for name in sizes),
             ("energy_gev", self.energy_min_gev or -np.inf, self.energy_max_gev),
         )
         kept = np.ones(len(events), dtype=bool)

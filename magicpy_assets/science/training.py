@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from magicpy_assets.core.errors import InputError
 from magicpy_assets.science.energy_table import fill_table
 from magicpy_assets.science.forest import Forest, importance, train
-from magicpy_assets.science.forest_quality import quality, taken
+from magicpy_assets.science.forest_quality import quality
 from magicpy_assets.science.reconstruction import (
     DISP_FEATURES,
     ENERGY_FEATURES,
@@ -63,61 +63,138 @@ class Sample:
                 raise InputError(f"{len(events)} {name} events are too few to train with; {MIN_EVENTS} are needed")
 
 
+class Way(Protocol):
+    """How events are reconstructed: with both telescopes, or with one."""
+
+    telescopes: tuple[int, ...]
+    event_features: tuple[str, ...]
+    energy_features: tuple[str, ...]
+    names: tuple[str, ...]
+    """What the direction forests are called in the report."""
+
+    def grow(self, gammas: pd.DataFrame, model: str, seed: int) -> tuple[Forest, ...]:
+        """Grow the direction forests."""
+
+    def answers(self, table: pd.DataFrame, forests: tuple[Forest, ...]) -> tuple[Floats, ...]:
+        """Return what the direction forests say of events."""
+
+    def locate(self, table: pd.DataFrame, answers: tuple[Floats, ...]) -> Any:
+        """Turn answers into directions."""
+
+    def columns(self, table: pd.DataFrame, found: Any, features: tuple[str, ...]) -> NDArray[np.float32]:
+        """Return the features of the other forests."""
+
+    def disp_mm(self, found: Any) -> dict[int, Floats]:
+        """Return the disp of each telescope."""
+
+
+@dataclass(frozen=True)
+class Grown:
+    """Forests: of direction as their `Way` names them, of energy and hadronness; and the directions of the gammas."""
+
+    direction: tuple[Forest, ...]
+    energy: Forest
+    hadronness: Forest
+    gammas: Any
+
+
+class Stereo:
+    """Both telescopes: a disp forest for each, and what the pair says of the shower."""
+
+    telescopes: tuple[int, ...] = (1, 2)
+    event_features: tuple[str, ...] = EVENT_FEATURES
+    energy_features: tuple[str, ...] = ENERGY_FEATURES
+    names: tuple[str, ...] = ("direction_1", "direction_2")
+
+    def grow(self, gammas: pd.DataFrame, model: str, seed: int) -> tuple[Forest, ...]:
+        """Grow a disp forest for each telescope."""
+        return tuple(
+            train(model, disp_columns(gammas, n), true_disp_mm(gammas, n), DISP_FEATURES, seed=seed + n) for n in (1, 2)
+        )
+
+    def answers(self, table: pd.DataFrame, forests: tuple[Forest, ...]) -> tuple[Floats, ...]:
+        """Return the disp of each telescope (mm)."""
+        return tuple(forest.predict(disp_columns(table, n)) for n, forest in zip((1, 2), forests, strict=True))
+
+    def locate(self, table: pd.DataFrame, answers: tuple[Floats, ...]) -> Direction:
+        """Combine both."""
+        return direction(table, (answers[0], answers[1]))
+
+    def columns(self, table: pd.DataFrame, found: Direction, features: tuple[str, ...]) -> NDArray[np.float32]:
+        """Return the features of the other forests."""
+        return event_columns(table, found, features)
+
+    def disp_mm(self, found: Direction) -> dict[int, Floats]:
+        """Return the disp of each telescope."""
+        return {1: found.disp_mm[0], 2: found.disp_mm[1]}
+
+
 def grow(sample: Sample, model: str, seed: int, say: Callable[[str], None]) -> tuple[Forests, dict[str, Any]]:
     """Grow all forests of a cell; returns them and a report of their quality on events they have not seen."""
+    grown, report = grow_in(Stereo(), sample, model, seed, say)
+    gammas = event_columns(sample.gammas, grown.gammas)
+    log_energy = np.log10(column(sample.gammas, "energy_gev_1"))
+    tables = [fill_table(*table_columns(gammas, n), log_energy) for n in (1, 2)]
+    disp = grown.direction[0], grown.direction[1]
+    return Forests(disp, grown.energy, grown.hadronness, (tables[0], tables[1])), report
+
+
+def grow_in(
+    way: Way, sample: Sample, model: str, seed: int, say: Callable[[str], None]
+) -> tuple[Grown, dict[str, Any]]:
+    """Grow the forests of a way to reconstruct; returns them and a report of their quality on unseen events."""
     sample.check()
     halves = np.random.default_rng(seed).random(int(sample.showers.max()) + 1) < 0.5
     first = halves[sample.showers]
     hadron_first, held_out = half_of_runs(sample.runs, seed)
     say("direction forests, for each half and for all")
-    crossed = [_disp(sample.gammas[part], model, seed) for part in (first, ~first)]
-    final_disp = _disp(sample.gammas, model, seed)
-    gammas = _located(sample.gammas, first, crossed)
-    hadrons = _located(sample.hadrons, hadron_first, crossed)
-    gamma_columns, hadron_columns = event_columns(sample.gammas, gammas), event_columns(sample.hadrons, hadrons)
-    energy_columns = event_columns(sample.gammas, gammas, ENERGY_FEATURES)
+    crossed = [way.grow(sample.gammas[part], model, seed) for part in (first, ~first)]
+    final = way.grow(sample.gammas, model, seed)
+    gammas = _located(way, sample.gammas, first, crossed)
+    hadrons = _located(way, sample.hadrons, hadron_first, crossed)
+    gamma_columns, hadron_columns = (
+        way.columns(table, found, way.event_features)
+        for table, found in ((sample.gammas, gammas), (sample.hadrons, hadrons))
+    )
+    energy_columns = way.columns(sample.gammas, gammas, way.energy_features)
     log_energy = np.log10(column(sample.gammas, "energy_gev_1"))
-    weights = matching_weights(sample.gammas, sample.hadrons)
+    weights = matching_weights(sample.gammas, sample.hadrons, way.telescopes)
 
     def energy_and_separation(g: NDArray[np.bool_], h: NDArray[np.bool_]) -> tuple[Forest, Forest]:
-        energy = train(model, energy_columns[g], log_energy[g], ENERGY_FEATURES, seed=seed)
+        energy = train(model, energy_columns[g], log_energy[g], way.energy_features, seed=seed)
         rows = np.concatenate([gamma_columns[g], hadron_columns[h]])
         target = np.concatenate([np.zeros(g.sum()), np.ones(h.sum())])
         balance = np.concatenate([weights[g] / weights[g].sum(), np.full(h.sum(), 1.0 / h.sum())])
-        return energy, train(model, rows, target, EVENT_FEATURES, weights=balance, classify=True, seed=seed)
+        return energy, train(model, rows, target, way.event_features, weights=balance, classify=True, seed=seed)
 
     say("energy and gamma/hadron forests on one half, to be judged on the other")
     test_energy, test_separation = energy_and_separation(first, hadron_first)
     say("energy and gamma/hadron forests on all events")
     energy, separation = energy_and_separation(np.ones_like(first), np.ones_like(hadron_first))
-    tables = [fill_table(*table_columns(gamma_columns, n), log_energy) for n in (1, 2)]
-    forests = Forests(final_disp, energy, separation, (tables[0], tables[1]))
     held = ~first
     report = quality(
         sample.gammas[held],
-        taken(gammas, held),
+        (gammas.x_mm[held], gammas.y_mm[held]),
+        {n: disp[held] for n, disp in way.disp_mm(gammas).items()},
         10.0 ** test_energy.predict(energy_columns[held]),
         test_separation.predict(gamma_columns[held]),
         test_separation.predict(hadron_columns[~hadron_first]),
         weights[held],
-        column(sample.hadrons, "size_phe_1")[~hadron_first],
+        column(sample.hadrons, f"size_phe_{way.telescopes[0]}")[~hadron_first],
     )
+    forests = dict(zip((*way.names, "energy", "hadronness"), (*final, energy, separation), strict=True))
     report |= {
         "model": model,
         "seed": seed,
+        "telescopes": list(way.telescopes),
         "gamma_events": len(sample.gammas),
         "gamma_showers": len(np.unique(sample.showers)),
         "off_events": len(sample.hadrons),
         "off_runs": len(np.unique(sample.runs)),
         "held_out": {"gammas": "half of the showers", "off": held_out},
-        "importance": {
-            "direction_1": importance(final_disp[0]),
-            "direction_2": importance(final_disp[1]),
-            "energy": importance(energy),
-            "hadronness": importance(separation),
-        },
+        "importance": {name: importance(forest) for name, forest in forests.items()},
     }
-    return forests, report
+    return Grown(final, energy, separation, gammas), report
 
 
 def half_of_runs(runs: NDArray[np.int64], seed: int) -> tuple[NDArray[np.bool_], str]:
@@ -143,23 +220,13 @@ def half_of_runs(runs: NDArray[np.int64], seed: int) -> tuple[NDArray[np.bool_],
     return first, f"all events of {len(numbers) - len(chosen)} of {len(numbers)} OFF runs"
 
 
-def _disp(gammas: pd.DataFrame, model: str, seed: int) -> tuple[Forest, Forest]:
-    grown = [
-        train(model, disp_columns(gammas, n), true_disp_mm(gammas, n), DISP_FEATURES, seed=seed + n) for n in (1, 2)
-    ]
-    return grown[0], grown[1]
-
-
-def _located(table: pd.DataFrame, first: NDArray[np.bool_], crossed: list[tuple[Forest, Forest]]) -> Direction:
+def _located(way: Way, table: pd.DataFrame, first: NDArray[np.bool_], crossed: list[tuple[Forest, ...]]) -> Any:
     """Reconstruct directions, each half with the forests grown on the other."""
-    disp = []
-    for n in (1, 2):
-        columns = disp_columns(table, n)
-        disp.append(np.where(first, crossed[1][n - 1].predict(columns), crossed[0][n - 1].predict(columns)))
-    return direction(table, (disp[0], disp[1]))
+    answers = [way.answers(table, forests) for forests in crossed]
+    return way.locate(table, tuple(np.where(first, other, own) for own, other in zip(*answers, strict=True)))
 
 
-def matching_weights(gammas: pd.DataFrame, hadrons: pd.DataFrame) -> Floats:
+def matching_weights(gammas: pd.DataFrame, hadrons: pd.DataFrame, telescopes: tuple[int, ...] = (1, 2)) -> Floats:
     """Return weights that give the gamma rays the sizes and zenith distances of the OFF events.
 
     Without them a forest would learn the spectrum of the simulation and the pointings of the OFF data. The largest
@@ -167,7 +234,7 @@ def matching_weights(gammas: pd.DataFrame, hadrons: pd.DataFrame) -> Floats:
     """
 
     def place(table: pd.DataFrame) -> tuple[Floats, Floats]:
-        size = np.log10(column(table, "size_phe_1") + column(table, "size_phe_2"))
+        size = np.log10(sum(column(table, f"size_phe_{n}") for n in telescopes))
         return size, column(table, "pointing_zd_deg_1")
 
     edges: list[Floats] = []

@@ -11,6 +11,7 @@ from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.datalevels import DataLevel
 from magicpy_assets.core.errors import InputError
 from magicpy_assets.core.runs import night_folder, night_of, plain
+from magicpy_assets.core.telescopes import ALL, STEREO, Telescopes
 
 FORESTS = "RFs"
 MONTE_CARLO = "MC"
@@ -19,27 +20,33 @@ RUNBOOKS = "runbooks"
 ARCHIVED = {datalevels.Calibrated: "calibrated", datalevels.SuperStar: "superstar-archive"}
 """Folders of what is downloaded. The archive's own superstar lies apart from what is made here."""
 COMBINED, ALL_PERIODS = "combined", "all"
+SHARED_LEVELS = (datalevels.Calibrated, datalevels.Star, datalevels.SuperStar)
+"""Levels whose products are the same for all analyses; those of the others differ between stereo and mono."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """What a path in the store says: source (or `RFs`, `MC`), level, cell or night, and file name."""
+    """What a path in the store says: source (or `RFs`, `MC`), level, cell or night, file name, telescopes."""
 
     source: str
     level: DataLevel
     name: str
     cell: Cell | None = None
     night: date | None = None
+    telescopes: Telescopes = STEREO
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The paths of a store.
+    """The paths of a store, for analyses with some telescopes.
+
+    What is made with one telescope alone lies apart, in folders that end in its name: `melibea-M1`.
 
     Names of sources and files come from outside: one that could lead elsewhere has no path, but raises InputError.
     """
 
     root: Path
+    telescopes: Telescopes = STEREO
 
     @classmethod
     def of(cls, product: Path) -> Layout:
@@ -50,17 +57,25 @@ class Layout:
         InputError
             If they are not those of a store.
         """
-        levels = {level.key for level in datalevels.ALL} | set(ARCHIVED.values())
-        for folder in product.absolute().parents:
+        path = product.absolute()
+        levels = _level_folders() | dict.fromkeys(ARCHIVED.values(), STEREO)
+        for folder in path.parents:
             if folder.name in levels and folder.parents[1].name != MONTE_CARLO:
-                return cls(folder.parents[1])
-            if folder.name in (FORESTS, MONTE_CARLO):
-                return cls(folder.parent)
+                return cls(folder.parents[1], levels[folder.name])
+            below = path.relative_to(folder).parts[:-1]
+            if folder.name == MONTE_CARLO:
+                return cls(folder.parent, next((levels[name] for name in below[1:2] if name in levels), STEREO))
+            if folder.name == FORESTS:
+                return cls(folder.parent, next((one for one in ALL if one.is_mono and one.key in below[3:4]), STEREO))
         raise InputError(f"{product} is not where a product of a store would lie")
+
+    def folder(self, level: DataLevel) -> str:
+        """Return the name of a level's folders: its key and, for what one telescope gives alone, which."""
+        return level.key if level in SHARED_LEVELS else f"{level.key}{self.telescopes.suffix}"
 
     def data(self, source: str, level: DataLevel, cell: Cell, name: str) -> Path:
         """Return the path of a product made here: `<source>/<level>/<period>/<zenith>-<moon>/<name>`."""
-        return self.root / plain(source) / level.key / cell.period.name / cell.zenith_moon / plain(name)
+        return self.root / plain(source) / self.folder(level) / cell.period.name / cell.zenith_moon / plain(name)
 
     def calibrated(self, source: str, night: date, name: str) -> Path:
         """Return the path of a downloaded calibrated file: `<source>/calibrated/<YYYY_MM_DD>/<name>`."""
@@ -74,8 +89,9 @@ class Layout:
         return self.root / plain(source) / ARCHIVED[level] / night_folder(night) / plain(name)
 
     def forest(self, cell: Cell) -> Path:
-        """Return the folder of a cell's forests: `RFs/<period>/<zenith>/<moon>`."""
-        return self.root / FORESTS / cell.period.name / cell.zenith.name / cell.moon.key
+        """Return the folder of a cell's forests: `RFs/<period>/<zenith>/<moon>`, with `/M1` for those of M1 alone."""
+        folder = self.root / FORESTS / cell.period.name / cell.zenith.name / cell.moon.key
+        return folder / self.telescopes.key if self.telescopes.is_mono else folder
 
     def mc(self, level: DataLevel, period: str, zenith: str, use: str, name: str, *, moon: str | None = None) -> Path:
         """Return the path of a Monte Carlo file; from star on, it belongs to a moon level.
@@ -83,11 +99,15 @@ class Layout:
         `use` is `train` or `test`.
         """
         noise = f"{zenith}-{moon}" if moon else zenith
-        return self.root / MONTE_CARLO / use / level.key / period / noise / plain(name)
+        return self.root / MONTE_CARLO / use / self.folder(level) / period / noise / plain(name)
 
     def combined(self, source: str, period: str | None, name: str) -> Path:
         """Return the path of a result over several cells: `<source>/combined/<period, or all>/<name>`."""
-        return self.root / plain(source) / COMBINED / (period or ALL_PERIODS) / plain(name)
+        return self.root / plain(source) / f"{COMBINED}{self.telescopes.suffix}" / (period or ALL_PERIODS) / plain(name)
+
+    def shown(self, source: str, kind: str) -> Path:
+        """Return the folder of what people look at: `<source>/plots` or `<source>/report`."""
+        return self.root / plain(source) / f"{kind}{self.telescopes.suffix}"
 
     def runbook(self, night: date) -> Path:
         """Return the path of a night's runbook: `runbooks/<YYYY_MM_DD>.txt`."""
@@ -113,5 +133,12 @@ class Layout:
         if len(parts) == 4 and parts[1] in archived:
             return Place(parts[0], archived[parts[1]], parts[3], night=night_of(parts[2]))
         if len(parts) == 5:
-            return Place(parts[0], datalevels.by_key(parts[1]), parts[4], cell=Cell.parse(f"{parts[2]}/{parts[3]}"))
+            telescopes = _level_folders().get(parts[1], STEREO)
+            level = datalevels.by_key(parts[1].removesuffix(telescopes.suffix))
+            return Place(parts[0], level, parts[4], Cell.parse(f"{parts[2]}/{parts[3]}"), telescopes=telescopes)
         raise InputError(f"{product} is not where a product of the store {self.root} would lie")
+
+
+def _level_folders() -> dict[str, Telescopes]:
+    """Return the telescopes by name of a level's folder."""
+    return {Layout(Path(), one).folder(level): one for one in reversed(ALL) for level in datalevels.ALL}

@@ -237,8 +237,10 @@ def test_melibea_refuses_wrong_input(call, forests, off, tmp_path):
     forest_flags = flags_of(forests)
     refused(call("melibea", *forest_flags), "--ind= is missing")
     refused(call("melibea", f"--ind={tmp_path}/*.root", *forest_flags), "no file is named")
-    star = next(off.parent.glob("*_I_*"))
-    refused(call("melibea", f"--ind={star}", *forest_flags), "not a superstar (_S_) file")
+    calibrated = next(off.parent.glob("*_Y_*"))
+    refused(call("melibea", f"--ind={calibrated}", *forest_flags), "not a superstar (_S_) file")
+    star = next(off.parent.glob("*_M1_*_I_*"))
+    refused(call("melibea", f"--ind={star}", *forest_flags), "a forest of both telescopes, the files are of M1")
     refused(call("melibea", f"--ind={off}", "--rftre=x"), "did you mean --rftree?", code=2)
     cut = tmp_path / off.name
     cut.write_bytes(off.read_bytes()[:20_000])

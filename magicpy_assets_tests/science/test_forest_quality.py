@@ -40,7 +40,7 @@ def judged():
 
 def test_known_errors_are_found(judged):
     gammas, found, energy = judged
-    rows = fq.by_energy(gammas, found, energy, np.zeros(N))
+    rows = fq.by_energy(gammas, (found.x_mm, found.y_mm), energy, np.zeros(N))
     assert sum(row["events"] for row in rows) == pytest.approx(N, rel=0.02)
     # A two-dimensional normal law holds 39.3 % within one sigma; 400 events a bin: 4 %.
     one_sigma = np.degrees(SPREAD_MM / FOCAL_MM)
@@ -49,7 +49,7 @@ def test_known_errors_are_found(judged):
         assert row["energy_bias"] == pytest.approx(0.1, abs=0.06)
         assert row["energy_resolution"] == pytest.approx(0.2, rel=0.25)
     for n in (1, 2):
-        for row in fq.disp_error(gammas, found, n):
+        for row in fq.disp_error(gammas, found.disp_mm[n - 1], n):
             # 68 % of a normal law lies within 0.994 sigma.
             allowed = 5 / np.sqrt(row["events"])
             assert row["disp_error68_deg"] == pytest.approx(0.994 * n * one_sigma, rel=allowed)

@@ -3,6 +3,7 @@
 import dagster as dg
 import numpy as np
 
+from magicpy_assets.core.telescopes import STEREO, Telescopes
 from magicpy_assets.defs.level import Level, Planner, Question, made, of_mc, of_source
 from magicpy_assets.mars.programs import Melibea
 from magicpy_assets.pipeline import quality
@@ -35,14 +36,20 @@ def events_are_reconstructed(session: Session, report: Report) -> dg.AssetCheckR
     )
 
 
-def _level(group: str, planned: Planner, watches: tuple[Question, ...] = ()) -> Level:
+MONO = """
+Events (`_Q_`) with hadronness, direction by disp and energy, of {telescopes} alone, from its own forests of the cell.
+One file for each run. Directions and energies are less good than in stereo, and more background stays.
+"""
+
+
+def _level(group: str, planned: Planner, telescopes: Telescopes, watches: tuple[Question, ...] = ()) -> Level:
     return Level(
         home=__file__,
         key=(group, "melibea"),
         group=group,
-        description=DESCRIPTION,
+        description=MONO.format(telescopes=telescopes.key) if telescopes.is_mono else DESCRIPTION,
         planned=planned,
-        deps=((group, "superstar"), ("random_forest",)),
+        deps=((group, "star" if telescopes.is_mono else "superstar"), ("random_forest",)),
         checks=(events_are_reconstructed,),
         watches=watches,
         kinds=frozenset({"root", "numba"}),
@@ -50,11 +57,14 @@ def _level(group: str, planned: Planner, watches: tuple[Question, ...] = ()) -> 
     )
 
 
-def of(source: str) -> Level:
-    """Return the asset of a source."""
-    return _level(source, of_source(source, "melibea"), (quality.agrees_with_the_other,))
+def of(source: str, telescopes: Telescopes = STEREO) -> Level:
+    """Return the asset of a source; rates, which superstar is asked about, are asked about here where there is none."""
+    watches: tuple[Question, ...] = (quality.agrees_with_the_other,)
+    if telescopes.is_mono:
+        watches = (quality.rates_agree, *watches)
+    return _level(source, of_source(source, "melibea"), telescopes, watches)
 
 
-def of_monte_carlo() -> Level:
+def of_monte_carlo(telescopes: Telescopes = STEREO) -> Level:
     """Return the asset of the test Monte Carlo."""
-    return _level("mc", of_mc("melibea", ("test",)))
+    return _level("mc", of_mc("melibea", ("test",)), telescopes)

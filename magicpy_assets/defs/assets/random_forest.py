@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from magicpy_assets.core.cell import Cell
+from magicpy_assets.core.telescopes import STEREO, Telescopes
 from magicpy_assets.defs.figures import inline
 from magicpy_assets.defs.level import Level, forests_of_cell, made
 from magicpy_assets.mars.programs import TRAINING_REPORT, Coach
@@ -57,15 +58,16 @@ def _quality(session: Session, cell: Cell, report: Report) -> dict[str, Any]:
     }
 
 
-def shared() -> Level:
-    """Return the asset."""
+def shared(telescopes: Telescopes = STEREO) -> Level:
+    """Return the asset; mono forests are made from star files of their telescope."""
+    images = "star" if telescopes.is_mono else "superstar"
     return Level(
         home=__file__,
         key=("random_forest",),
         group="shared",
         description=DESCRIPTION,
         planned=forests_of_cell,
-        deps=(("off", "superstar"), ("mc", "superstar")),
+        deps=(("off", images), ("mc", images)),
         checks=(forests_separate,),
         kinds=frozenset({"scikitlearn", "root"}),
         results_version=Coach.results_version,

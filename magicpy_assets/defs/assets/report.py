@@ -60,7 +60,7 @@ def of(
     def report(context: dg.AssetExecutionContext, magic: Magic) -> dg.MaterializeResult:
         period = context.partition_key
         with magic.session() as session:
-            folder = session.layout.root / source / "report" / period
+            folder = session.layout.shown(source, "report") / period
             settings, is_empty = session.settings, not len(plan_combined(session, source, period))
             known = standing(session, source, period)
         identity = fingerprint("report", RESULTS_VERSION, {"source": source, "version": __version__}, known)

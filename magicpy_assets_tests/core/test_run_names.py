@@ -38,6 +38,19 @@ def data_files(draw: st.DrawFn) -> DataFile:
 
 
 @st.composite
+def files_of_one_telescope(draw: st.DrawFn) -> DataFile | McFile:
+    """Files of a run in a mono analysis: they name their telescope and have no subrun."""
+    level = draw(st.sampled_from([datalevels.Melibea, datalevels.DL3]))
+    telescope = draw(st.sampled_from([1, 2]))
+    if level == datalevels.Melibea and draw(st.booleans()):
+        return McFile(telescope, "za35to50", 8, str(draw(st.integers(10_000, 9_999_999))), level, "wr")
+    suffix = "fits" if level == datalevels.DL3 else "root"
+    return DataFile(
+        draw(DATES), telescope, draw(st.integers(1, 29_999_999)), None, level, draw(SOURCES), draw(WOBBLES), suffix
+    )
+
+
+@st.composite
 def mc_files(draw: st.DrawFn) -> McFile:
     level = draw(st.sampled_from([datalevels.Calibrated, datalevels.Star, datalevels.SuperStar, datalevels.Melibea]))
     number = st.integers(10_000, 9_999_999)
@@ -57,7 +70,7 @@ def mc_files(draw: st.DrawFn) -> McFile:
     )
 
 
-@given(data_files() | mc_files())
+@given(data_files() | mc_files() | files_of_one_telescope())
 def test_a_name_says_all_that_it_was_made_from(file: DataFile | McFile) -> None:
     assert parse_name(file.name) == file
 
@@ -77,6 +90,9 @@ def test_a_name_says_all_that_it_was_made_from(file: DataFile | McFile) -> None:
         "20201119_M1_05093174.001_P_CrabNebula-W0.40+215.raw.gz",
         "20201119_M1_05093174.001_C_CrabNebula-W0.40+215.raw.gz",
         "20201119_05093174_DL3_CrabNebula-W0.40+215.fits",
+        "20201119_M1_05093174_DL3_CrabNebula-W0.40+215.fits",
+        "20210314_M1_05095172_Q_CrabNebula-W0.40+035.root",
+        "GA_M2_za35to50_8_824318_Q_w0.root",
         "GA_M1_za35to50_8_824318_Y_w0.root",
         "GA_M2_za35to50_8_824318_I_w0.root",
         "GA_za35to50_8_824319_S_w0.root",
@@ -166,3 +182,19 @@ def test_night_folders_both_ways(day: date) -> None:
 def test_another_folder_is_no_night() -> None:
     with pytest.raises(InputError, match="2020_11_16"):
         runs.night_of("20201116")
+
+
+@pytest.mark.parametrize(
+    ("star", "stereo", "mono"),
+    [
+        ("20210314_M1_05095172.007_I_CrabNebula-W0.40+035.root", "20210314_05095172", "20210314_M1_05095172"),
+        ("GA_M2_za35to50_8_824318_I_w0.root", "GA_za35to50_8_824318", "GA_M2_za35to50_8_824318"),
+    ],
+)
+def test_files_of_a_run_name_their_telescope_only_in_mono_analyses(star: str, stereo: str, mono: str) -> None:
+    name = parse_name(star)
+    assert name.at(datalevels.Melibea).name.startswith(f"{stereo}_Q_")
+    judged = name.at(datalevels.Melibea, mono=True)
+    assert judged.name.startswith(f"{mono}_Q_")
+    # From there on the telescope stays without being asked for.
+    assert judged.at(datalevels.DL3).telescope == judged.telescope == name.telescope

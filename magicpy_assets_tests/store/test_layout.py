@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from magicpy_assets.core import datalevels, moons, periods, zeniths
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.errors import InputError, MagicpyError
+from magicpy_assets.core.telescopes import ALL, M1, M2
 from magicpy_assets.store.layout import Layout, Place
 
 LAYOUT = Layout(Path("/data/store"))
@@ -93,3 +94,42 @@ def test_other_paths_are_refused(path):
 def test_misspelt_paths_are_refused(path):
     with pytest.raises(MagicpyError):
         LAYOUT.place(LAYOUT.root / path)
+
+
+@given(NAMES, MADE_HERE, CELLS, NAMES, st.sampled_from(["train", "test"]))
+def test_what_differs_between_stereo_and_mono_never_shares_a_path(source, level, cell, name, use):
+    layouts = [Layout(LAYOUT.root, one) for one in ALL]
+    paths = {layout.data(source, level, cell, name) for layout in layouts}
+    monte_carlo = {layout.mc(level, cell.period.name, cell.zenith.name, use, name, moon="weak") for layout in layouts}
+    shared = level in (datalevels.Star, datalevels.SuperStar)
+    assert len(paths) == len(monte_carlo) == (1 if shared else 3)
+    assert len({layout.forest(cell) for layout in layouts}) == 3
+    assert len({layout.combined(source, "ST0316", name) for layout in layouts}) == 3
+    assert len({layout.shown(source, "report") for layout in layouts}) == 3
+    for layout in layouts:
+        assert Layout.of(layout.forest(cell) / "disp1" / name) == layout
+        if not shared:
+            path = layout.data(source, level, cell, name)
+            assert Layout.of(path) == layout
+            assert layout.place(path) == Place(source, level, name, cell=cell, telescopes=layout.telescopes)
+            path = layout.mc(level, cell.period.name, cell.zenith.name, use, name, moon="weak")
+            assert Layout.of(path) == layout
+
+
+def test_paths_of_one_telescope_alone():
+    cell = Cell.parse("ST0316/za35to50/weak")
+    m1, m2 = Layout(LAYOUT.root, M1), Layout(LAYOUT.root, M2)
+    relative = {
+        "melibea": m1.data("CrabNebula", datalevels.Melibea, cell, "a.root"),
+        "dl3": m2.data("CrabNebula", datalevels.DL3, cell, "a.fits"),
+        "forest": m1.forest(cell),
+        "mc": m1.mc(datalevels.Melibea, "ST0316", "za35to50", "test", "a.root", moon="weak"),
+        "combined": m2.combined("CrabNebula", None, "spectrum.json"),
+    }
+    assert {key: path.relative_to(LAYOUT.root).as_posix() for key, path in relative.items()} == {
+        "melibea": "CrabNebula/melibea-M1/ST0316/za35to50-weak/a.root",
+        "dl3": "CrabNebula/dl3-M2/ST0316/za35to50-weak/a.fits",
+        "forest": "RFs/ST0316/za35to50/weak/M1",
+        "mc": "MC/test/melibea-M1/ST0316/za35to50-weak/a.root",
+        "combined": "CrabNebula/combined-M2/all/spectrum.json",
+    }

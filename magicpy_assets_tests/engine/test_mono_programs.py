@@ -1,4 +1,4 @@
-"""coach and melibea with the star files of one telescope, as their users call them, and DL3 made from what comes out."""
+"""coach and melibea with the star files of one telescope, as their users call them, and DL3 from what comes out."""
 
 import json
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from magicpy_assets.core import telescopes
 from magicpy_assets.core.errors import InputError
 from magicpy_assets.core.telescopes import Telescopes
+from magicpy_assets.engine.dl3_triggers import by_array, event_ids, recorded, telescopes_of
 from magicpy_assets.formats import melibea, star, superstar
 from magicpy_assets.formats.calibrated import DAY_S, RunInfo
 from magicpy_assets.formats.root import open_root, read, tree_of
@@ -98,18 +99,20 @@ def read_run(path: Path, min_size_phe: float) -> RunEvents:
         raise InputError(f"{path.name} lacks {', '.join(missing)}")
     mjd = mjd_of(table)
     kept = _usable(table, min_size_phe)
+    if telescopes_of(table).is_mono and by_array(table) and "stereo_number_1" in table:
+        kept &= table["stereo_number_1"] > 0  # the responses are of events that both telescopes triggered
     if not kept.any():
         raise InputError(
             f"{path.name}: none of {len(kept)} events is reconstructed with images over {min_size_phe:g} phe"
         )
-    number = _event_ids(table, mjd)
+    number = event_ids(table, mjd)
     return RunEvents(
         path=path,
         info=info,
         provenance=star.read_provenance(path),
         mjd=mjd,
         time_since_trigger_s=table.get("time_diff_s_1"),
-        n_triggers=_recorded(mjd, table["daq_number_1"]) if "daq_number_1" in table else None,
+        n_triggers=recorded(mjd, table["daq_number_1"]) if "daq_number_1" in table else None,
         kept=kept,
         event_id=number[kept],
         ra_deg=table["reco_ra_deg"][kept],
@@ -246,33 +249,6 @@ def _usable(table: dict[str, NDArray[Any]], min_size_phe: float) -> NDArray[np.b
     return np.asarray(kept)
 
 
-def telescopes_of(table: Mapping[str, Any]) -> Telescopes:
-    """Return the telescopes whose images a table of melibea holds."""
-    return telescopes.of([number for number in (1, 2) if f"size_phe_{number}" in table])
-
-
-def _event_ids(table: Mapping[str, NDArray[Any]], mjd: Floats) -> NDArray[np.int64]:
-    """Return a number for each event: that of the array trigger or, where there was none, subrun and readout number.
-
-    The latter are put together as public readers of MAGIC files do: subrun, then seven digits of the readout's number.
-    """
-    if "stereo_number_1" not in table:
-        return np.arange(len(mjd))
-    if by_array(table) or "daq_number_1" not in table:
-        return table["stereo_number_1"].astype(np.int64)
-    order = np.argsort(mjd, kind="stable")
-    number = table["daq_number_1"].astype(np.int64)
-    restarts = np.append(False, number[order][1:] < 0.5 * number[order][:-1])
-    found = np.empty(len(mjd), dtype=np.int64)
-    found[order] = (1 + np.cumsum(restarts)) * 10**7 + number[order]
-    return found
-
-
-def by_array(table: Mapping[str, NDArray[Any]]) -> bool:
-    """Tell whether the events of a run of data were triggered by both telescopes together."""
-    return "stereo_number_1" not in table or bool((table["stereo_number_1"] > 0).any())
-
-
 def _pointing(table: dict[str, NDArray[Any]], mjd: Floats, info: RunInfo, path: Path) -> dict[str, Floats]:
     """Pointing of a run, about once in ten seconds, in order of time; names as formats.gadf wants them."""
     from magicpy_assets.science.pointing import radec_of
@@ -296,16 +272,6 @@ def _pointing(table: dict[str, NDArray[Any]], mjd: Floats, info: RunInfo, path: 
             hint="events of one run must have one wobble position",
         )
     return found
-
-
-def _recorded(mjd: Floats, number: Floats) -> int:
-    """Triggers that the readout numbered: the highest number of each subrun, in which they start again.
-
-    Two events of nearly the same time may have changed places, so a new subrun is where the number falls by half.
-    """
-    in_time = number[np.argsort(mjd, kind="stable")]
-    last = np.append(in_time[1:] < 0.5 * in_time[:-1], True)
-    return int(in_time[last].sum())
 
 
 def _joined(parts: Sequence[Any], name: str) -> Floats:

@@ -12,6 +12,7 @@ from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.errors import InputError, MissingInputError
 from magicpy_assets.core.settings import load_settings
 from magicpy_assets.core.telescopes import M1
+from magicpy_assets.engine.dl3_inputs import read_run, read_simulations
 from magicpy_assets.formats import melibea, star
 from magicpy_assets.mars.programs import forest_files
 from magicpy_assets.observatory.server import serve
@@ -102,20 +103,24 @@ def test_the_run_of_m1_alone_is_analysed_mono_but_not_in_stereo(crab, settings):
         assert {planned.state(task).state for task in stars} == {"up to date"}
 
 
-def test_dl3_of_a_run_of_m1_alone_has_the_area_of_m1_alone(crab):
-    """Its trigger asked for no second telescope, so more simulated gamma rays would have been seen."""
-    files = {int(path.name.split("_")[2]): path for path in crab.files(datalevels.DL3)[CELL]}
-    areas, ids = {}, {}
-    for run, path in files.items():
+def test_responses_are_of_gammas_that_would_have_triggered_like_the_run(crab):
+    """The trigger of a run of M1 alone asked for no second telescope, so more simulated gamma rays count."""
+    runs = {name: path for path in crab.files(datalevels.Melibea)[CELL] for name in [int(path.name.split("_")[2])]}
+    assert set(runs) == {*STEREO_RUNS, ALONE}
+    gammas = [path for path in crab.report_of_tasks.products("melibea") if path.name.startswith("GA_")]
+    simulations = read_simulations(gammas, 50.0)
+    alone, together = (simulations.seen_by(read_run(runs[run], 50.0)) for run in (ALONE, STEREO_RUNS[0]))
+    assert 0 < len(together) == simulations.in_array.sum() < len(alone) == len(simulations.gammas)
+
+
+def test_every_event_of_a_run_has_a_number_of_its_own(crab):
+    for path in crab.files(datalevels.DL3)[CELL]:
         with fits.open(path) as hdus:
-            assert hdus["EVENTS"].header["TELLIST"] == "M1"
-            areas[run] = hdus["EFFECTIVE AREA"].data["EFFAREA"].squeeze()
-            ids[run] = hdus["EVENTS"].data["EVENT_ID"]
-    assert set(files) == {*STEREO_RUNS, ALONE}
-    together = areas[STEREO_RUNS[0]]
-    seen = together > 0
-    assert (areas[ALONE][seen] / together[seen]).mean() > 1.0
-    assert all(len(set(found)) == len(found) for found in ids.values())
+            header, ids = hdus["EVENTS"].header, hdus["EVENTS"].data["EVENT_ID"]
+        assert header["TELLIST"] == "M1"
+        assert len(set(ids)) == len(ids) > 0
+        # Without an array trigger: subrun and number of the readout.
+        assert (ids.min() > 10**7) == (header["OBS_ID"] == ALONE)
 
 
 def test_simulated_gammas_are_found_but_less_well_than_in_stereo(crab):
@@ -170,6 +175,18 @@ def test_what_takes_two_telescopes_says_so(crab):
         mp.analysis.Source("Crab", session=crab.session, telescopes=(1, 2))
     with pytest.raises(InputError, match=r"allowed are \(1, 2\)"):
         mp.analysis.Source("Crab", telescopes=(3,))
+
+
+def test_stereo_and_mono_are_not_compared_as_if_they_were_alike(crab, tmp_path):
+    files = crab.files(datalevels.DL3)[CELL]
+    assert mp.analysis.compare(crab, files[0].parent).agrees
+    for path in files:
+        (tmp_path / path.name.replace("_M1_", "_")).write_bytes(path.read_bytes())
+    with pytest.raises(InputError, match=r"is mono, M1, .* stereo: they have different images"):
+        mp.analysis.compare(crab, tmp_path)
+    (tmp_path / files[0].name).write_bytes(files[0].read_bytes())
+    with pytest.raises(InputError, match="holds stereo and mono files of run"):
+        mp.analysis.compare(crab, tmp_path)
 
 
 def test_a_saved_analysis_keeps_its_telescopes(crab, settings):

@@ -174,3 +174,27 @@ def real_dl3() -> Path:
     if not folder.is_dir():
         pytest.skip("the two public MAGIC runs are not here (MAGICPY_REAL_DL3 names their folder)")
     return folder
+
+
+def test_with_one_telescope_nothing_is_planned_of_the_other(magicpy, store):
+    rows = magicpy("plan", "CrabNebula", "--cell", SMALL, "--telescopes", "2", "--json").document
+    assert "superstar" not in {row["stage"] for row in rows}
+    assert {"star", "melibea", "dl3", "spectra"} <= {row["stage"] for row in rows}
+    assert not [row["product"] for row in rows if "_M1_" in row["product"]]
+    told = magicpy("superstar", "CrabNebula", "--cell", SMALL, "--telescopes", "2")
+    assert told.code == 1
+    assert "superstar joins both telescopes, but the analysis is mono, M2" in told.err
+    told = magicpy("plan", "CrabNebula", "--telescopes", "3")
+    assert told.code == 1
+    assert "allowed are (1, 2) for both together, (1,) for M1 alone, (2,) for M2 alone" in told.err
+
+
+@pytest.mark.parametrize(
+    "verb",
+    ["get", "star", "melibea", "dl3 make", "theta2", "light-curve", "spectrum", "skymap", "peek", "fast", "report",
+     "validate", "plan", "train", "off"],
+)  # fmt: skip
+def test_every_verb_that_analyses_can_be_asked_for_one_telescope(magicpy, verb):
+    told = magicpy(*verb.split(), "--help")
+    assert told.code == 0
+    assert "--telescopes" in told.out

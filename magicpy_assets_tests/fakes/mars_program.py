@@ -20,7 +20,7 @@ from pathlib import Path
 NAMES = {
     "star": (r"_Y_", "_I_"),
     "superstar": (r"(?:_M[12])?(_(?:za\d+to\d+_\d_)?\d+)(?:\.\d{3})?_I_", r"\1_S_"),
-    "melibea": (r"_S_", "_Q_"),
+    "melibea": (r"(?:\.\d{3})?_[SI]_", "_Q_"),
 }
 FORESTS = ("RF.root", "disp1/DispRF.root", "disp2/DispRF.root", "EnRF_Stereo.root", "Energy_Table.root")
 FLAGS = {
@@ -74,7 +74,9 @@ def matches(pattern: str) -> list[str]:
 def outputs(program: str, given: dict[str, str], card: dict[str, str]) -> list[Path]:
     folder = Path(given.get("--out", "."))
     if program == "coach":
-        return [Path(card["RF.outpath"]) / name for name in FORESTS]
+        mono = re.search(r"_M([12])_", Path(card["RF.mcdata"]).name)
+        names = (FORESTS[0], FORESTS[int(mono[1])], "EnRF.root") if mono else FORESTS
+        return [Path(card["RF.outpath"]) / name for name in names]
     if program == "quate":
         return [folder / "good" / Path(name).name for name in matches(given["--ind"])]
     if program == "selectmc":

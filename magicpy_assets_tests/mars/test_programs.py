@@ -156,6 +156,38 @@ def test_melibea_names_every_forest(tmp_path):
         assert any(word.endswith(f"={tmp_path / 'rf' / name}") for word in melibea.arguments())
 
 
+@pytest.mark.parametrize("telescope", [1, 2])
+def test_mono_programs_take_star_files_and_ask_for_nothing_of_two_telescopes(tmp_path, mars, telescope):
+    stars = put(tmp_path, *(f"20210314_M{telescope}_{RUN}.{n:03d}_I_CrabNebula-W0.40+035.root" for n in (1, 2)))
+    gamma = put(tmp_path, f"GA_M{telescope}_za05to35_8_824318_I_w0.root")
+    coach = Coach(gamma, stars, out=tmp_path / "rf")
+    made = ["RF.root", f"disp{telescope}/DispRF.root", "EnRF.root", "training_report.json"]
+    assert coach.outputs == [tmp_path / "rf" / name for name in made]
+    coach.run(mars.installation)
+    assert all(path.is_file() for path in coach.outputs)
+    coach.set_parameter("-RFdisp", True)
+    assert coach.outputs == [tmp_path / "rf" / name for name in made[1::2]]
+
+    melibea = Melibea(stars, tmp_path / "rf", out=tmp_path / "melibea")
+    assert melibea.outputs == [tmp_path / "melibea" / f"20210314_M{telescope}_{RUN}_Q_CrabNebula-W0.40+035.root"]
+    words = melibea.arguments()
+    assert f"--rfdisptree={tmp_path / 'rf' / made[1]}" in words
+    flags = {word.partition("=")[0] for word in words}
+    assert not flags & {"--stereo", "--calc-disp2-rf", "--rfdisp2tree", "--calcstereodisp", "-erec", "--etab"}
+    melibea.run(mars.installation)
+    assert all(path.is_file() for path in melibea.outputs)
+
+
+def test_mono_programs_refuse_two_telescopes_at_once(tmp_path):
+    both = put(tmp_path, I1, I1.replace("_M1_", "_M2_"))
+    put(tmp_path / "rf", "RF.root", "disp1/DispRF.root", "EnRF.root")
+    for program in (Melibea(both, tmp_path / "rf", out=tmp_path), Coach(both, both, out=tmp_path)):
+        with pytest.raises(InputError, match="mixed"):
+            program.check()
+    with pytest.raises(InputError, match=r"no forest in .*disp2/DispRF\.root"):
+        Melibea(both[1], tmp_path / "rf", out=tmp_path).check()
+
+
 @pytest.mark.parametrize("program", ALL.values())
 def test_every_declared_parameter_is_documented(program):
     assert len({item.key for item in program.declared}) == len(program.declared)

@@ -137,7 +137,13 @@ class Products(SelectedRuns):
         simulated = any(star.read_header(its[0]).simulated for its in self.files(datalevels.Melibea).values())
         events = {run: table for part in parts for run, table in part.items()}
         return counts.theta2_of_melibea(
-            events, self._position(), chosen, source=self.name, simulated=simulated, n_off=n_off
+            events,
+            self._position(),
+            chosen,
+            source=self.name,
+            simulated=simulated,
+            n_off=n_off,
+            telescopes=self.telescopes,
         )
 
     def spectrum(

@@ -14,6 +14,7 @@ from magicpy_assets.core import datalevels, sources
 from magicpy_assets.core.datalevels import DataLevel
 from magicpy_assets.core.errors import UnknownNameError
 from magicpy_assets.core.runs import DataFile, parse_name
+from magicpy_assets.core.telescopes import alone
 from magicpy_assets.science.counts import ABOVE_300_GEV, FieldEvents
 from magicpy_assets.science.exposure import Exposure, of_observations
 from magicpy_assets.science.live_time import SECONDS_PER_DAY, mjd_of
@@ -82,7 +83,9 @@ def _of_melibea(path: Path, cuts: Selection) -> pd.DataFrame:
     wanted = [branch for branch in melibea.EVENTS if branch.column == "stereo_number_1"]
     events = melibea.read_events(path, (*melibea.FOR_COUNTING, *wanted))
     pointing = (15.0 * float(events["pointing_ra_h_1"].median()), float(events["pointing_dec_deg_1"].median()))
-    kept = events[cuts.passes(events) & np.isfinite(events["reco_ra_deg"].to_numpy())]
+    kept = events[
+        cuts.passes(events, alone(parse_name(path).telescope)) & np.isfinite(events["reco_ra_deg"].to_numpy())
+    ]
     _, position, run = _source_of(path)
     return _table(
         run,

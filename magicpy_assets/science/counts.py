@@ -6,15 +6,15 @@ centre of the camera. What is counted is said by a selection, see :mod:`magicpy_
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from magicpy_assets.core import telescopes
 from magicpy_assets.core.errors import InputError, OutOfRangeError
+from magicpy_assets.core.telescopes import STEREO, Telescopes
 from magicpy_assets.science.exposure import Exposure, of_observations
 from magicpy_assets.science.live_time import measure, mjd_of
 from magicpy_assets.science.selections import Selection
@@ -64,12 +64,6 @@ class FieldEvents:
         return theta2
 
 
-def _array_of(events: Container[str]) -> str:
-    """Return what is said of melibea events of one telescope alone: those have only its images."""
-    found = [n for n in (1, 2) if f"size_phe_{n}" in events]
-    return telescopes.of(found).text if len(found) == 1 else ""
-
-
 def tangent_plane(
     ra_deg: Floats, dec_deg: Floats, centre_ra_deg: float, centre_dec_deg: float
 ) -> tuple[Floats, Floats]:
@@ -111,6 +105,7 @@ def theta2_of_melibea(
     source: str,
     simulated: bool,
     n_off: int = 3,
+    telescopes: Telescopes = STEREO,
 ) -> Theta2Result:
     """θ² of melibea events, as odie makes it, around a position (ra, dec ICRS in deg).
 
@@ -120,7 +115,7 @@ def theta2_of_melibea(
     fields, times, zeniths = [], [], []
     for events in runs.values():
         pointing = (15.0 * float(events["pointing_ra_h_1"].median()), float(events["pointing_dec_deg_1"].median()))
-        kept = events[selection.passes(events) & np.isfinite(events["reco_ra_deg"].to_numpy())]
+        kept = events[selection.passes(events, telescopes) & np.isfinite(events["reco_ra_deg"].to_numpy())]
         ra_deg, dec_deg = (kept[name].to_numpy(dtype=np.float64) for name in ("reco_ra_deg", "reco_dec_deg"))
         fields.append(FieldEvents.on_sky(ra_deg, dec_deg, pointing, position_deg))
         mjd = mjd_of(events)
@@ -134,7 +129,7 @@ def theta2_of_melibea(
         stop_mjd=max((float(one.intervals_mjd.max()) for one in times), default=0.0),
         zd_range_deg=(min(zeniths), max(zeniths)) if zeniths else None,
         simulated=simulated,
-        array=_array_of(next(iter(runs.values()), {})),
+        array=telescopes.text if telescopes.is_mono else "",
     )
     order = np.argsort([float(one.intervals_mjd.min()) for one in times])
     in_time, live = [fields[k] for k in order], [times[k].live_time_s for k in order]

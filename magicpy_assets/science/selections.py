@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magicpy_assets.core.errors import InputError, unknown
-
-SIZES = ("size_phe_1", "size_phe_2")
+from magicpy_assets.core.telescopes import STEREO, Telescopes
 
 
 @dataclass(frozen=True)
@@ -52,12 +51,11 @@ class Selection:
         """Return a selection of the same kind with some cuts changed."""
         return replace(self, name=f"{self.name} (changed)", source="user", **cuts)  # type: ignore[arg-type]
 
-    def passes(self, events: Any) -> NDArray[np.bool_]:
+    def passes(self, events: Any, telescopes: Telescopes = STEREO) -> NDArray[np.bool_]:
         """Tell which events of a melibea table pass; a cut on a column that is absent is an :class:`InputError`."""
-        sizes = [name for name in SIZES if name in events] or SIZES
         limits = (
             ("hadronness", -np.inf, self.hadronness_max if self.hadronness_max < 1 else np.inf),
-            *((name, self.size_min_phe or -np.inf, np.inf) for name in sizes),
+            *((f"size_phe_{n}", self.size_min_phe or -np.inf, np.inf) for n in telescopes.numbers),
             ("energy_gev", self.energy_min_gev or -np.inf, self.energy_max_gev),
         )
         kept = np.ones(len(events), dtype=bool)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magicpy_assets.core.errors import InputError, OutOfRangeError, UnknownNameError
+from magicpy_assets.core.telescopes import M1
 from magicpy_assets.science.counts import (
     FieldEvents,
     Theta2Result,
@@ -106,6 +107,8 @@ def test_standard_selections_and_their_cuts():
         selection("LO")
     with pytest.raises(InputError, match="size_phe_1"):
         full.passes(events.drop(columns="size_phe_1"))
+    # With M1 alone, nothing is asked of the image in M2.
+    assert full.passes(events.drop(columns="size_phe_2"), M1).tolist() == [True, False, True, False]
 
 
 def melibea_events(seed, wobble, n_gamma=120, n_back=3000, seconds=600.0):

@@ -132,7 +132,7 @@ def test_simulated_gammas_are_found_but_less_well_than_in_stereo(crab):
     )
     bright = (energy > 500) & (energy < 5000) & np.isfinite(theta2)
     theta39 = np.sqrt(np.quantile(theta2[bright], 0.393))
-    # In stereo 0.042 deg (tests of the chain); the first MAGIC telescope alone had about 0.1 deg.
+    # In stereo 0.042 deg (tests of the chain).
     assert 0.05 < theta39 < 0.15
     error = (found[bright] - energy[bright]) / energy[bright]
     assert 0.15 < np.subtract(*np.quantile(error, [0.84, 0.16])) / 2 < 0.45

@@ -199,7 +199,8 @@ def _read_simulation(path: Path, min_size_phe: float) -> Simulations:
         hadronness=table["hadronness"][kept],
         zd_deg=table["pointing_zd_deg_1"][kept],
     )
-    in_array = table["stereo_number_1"][kept] > 0 if "stereo_number_1" in table else np.ones(len(gammas), dtype=bool)
+    known = telescopes_of(table).is_mono and "stereo_number_1" in table
+    in_array = table["stereo_number_1"][kept] > 0 if known else np.ones(len(gammas), dtype=bool)
     return Simulations(gammas, _read_thrown(path), star.read_provenance(path), dict(info.cards), "", 1, in_array)
 
 

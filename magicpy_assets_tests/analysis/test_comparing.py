@@ -39,7 +39,7 @@ def test_an_analysis_agrees_with_itself(tmp_path):
     found = compared(mine, mine, EXPOSURE, ("a", "b"), 1 / 3)
     assert found.agrees
     assert len(found.events) == len(mine)
-    assert np.all(np.asarray(found.runs_table["ratio"]) == 1)
+    assert np.all(np.asarray(found.parts["runs"]["ratio"]) == 1)
     assert "agree within" in found.verdict
     found.save(tmp_path)
     assert ComparisonResult.load(tmp_path).to_dict() == found.to_dict()
@@ -67,11 +67,11 @@ def test_a_lost_third_of_the_signal_is_found_and_its_error_knows_that_events_are
     rng = np.random.default_rng(2)
     lost = (mine["region"] == 1) & (rng.random(len(mine)) < 1 / 3)
     found = compared(mine, mine[~lost], EXPOSURE, ("a", "b"), 1 / 3)
-    ratio, error = (np.asarray(found.runs_table[name], dtype=float) for name in ("ratio", "error"))
-    excess = np.asarray(found.runs_table["excess_1"], dtype=float)
+    ratio, error = (np.asarray(found.parts["runs"][name], dtype=float) for name in ("ratio", "error"))
+    excess = np.asarray(found.parts["runs"]["excess_1"], dtype=float)
     assert np.all(ratio < 0.75)
     # Only the lost events count: far less than the Poisson error of two independent counts.
-    assert np.all(error < np.sqrt(2 * np.asarray(found.runs_table["n_on_1"])) / excess)
+    assert np.all(error < np.sqrt(2 * np.asarray(found.parts["runs"]["n_on_1"])) / excess)
     assert not found.agrees
 
 
@@ -79,7 +79,7 @@ def test_independent_counts_of_one_truth_agree_within_errors():
     """Other events of the same source: nothing is shared, so errors are those of both counts, and the runs agree."""
     first, second = events(3), events(4).assign(event_id=lambda table: table["event_id"] + 10_000)
     found = compared(first, second, EXPOSURE, ("a", "b"), 1 / 3)
-    assert np.all(found.runs_table["agrees"])
+    assert np.all(found.parts["runs"]["agrees"])
     rows = {row["name"]: bool(row["agrees"]) for row in found.questions}
     assert not rows["events_common"]
 

@@ -123,6 +123,8 @@ def _draw_ratios(axes: Axes, result: ComparisonResult) -> None:
     allowed = limits()["flux_run"].limit
     axes.axhspan(1 - allowed, 1 + allowed, color=FIT_COLOUR, alpha=0.12, lw=0, label=f"± {allowed:.0%}")
     axes.axhline(1, color=REFERENCE_COLOUR, lw=0.8)
+    reach = max(2 * allowed, 1.1 * float(np.max(np.abs(ratio[seen] - 1) + error[seen] / first[seen], initial=0.0)))
+    axes.set_ylim(max(1 - reach, -1.0), min(1 + reach, 4.0))
     axes.set_ylabel(f"{'Excess' if fluxes is None else 'Flux'}, second / first")
     _name_runs(axes, table)
     axes.legend(frameon=False, fontsize=8)

@@ -222,12 +222,14 @@ class Source(Products):
 
 
 def fast_analysis(
-    name: str, period: Period | None = None, *, settings: Settings | None = None, say: Any = print, quiet: bool = False
+    name: str, period: Period | None = None, *, settings: Settings | None = None, say: Any = None, quiet: bool = False
 ) -> dict[str, Any]:
     """Analyse a source from search to spectrum.
 
-    Returns a dictionary with `theta2`, `spectrum`, `light_curve`, `skymap` (result objects), `report` (what became of
-    every task), `plots` and `paths` (of the report), and `text`, which can be sent on.
+    Returns a dictionary with `theta2`, `spectrum`, `light_curve`, `skymap` (result objects, as far as they could be
+    made), `failed` (why others could not), `report` (what became of every task), `plots` and `paths` (of the report),
+    `text`, which can be sent on, and `simulated`. `say` takes each line of text; by default `print`, or nothing if
+    quiet.
     """
     with Source(name, period, settings=settings, quiet=quiet) as source:
         return run_fast(source, say=say)

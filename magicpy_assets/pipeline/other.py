@@ -62,9 +62,7 @@ def dl3_side(name: str, files: Mapping[int, Path], runs: Iterable[int]) -> Side:
         events=pd.concat(tables, ignore_index=True),
         exposure=of_observations(everything),
         start_mjd={run: float(one.gti.time_start.utc.mjd.min()) for run, one in observations.items()},
-        live_time_s={
-            run: float(one.observation_live_time_duration.to_value("s")) for run, one in observations.items()
-        },
+        live_time_s={run: float(one.observation_live_time_duration.to_value("s")) for run, one in observations.items()},
         theta2=theta2(everything, position, n_off=OFF_REGIONS),
         position_deg=position,
         alpha=ALPHA,

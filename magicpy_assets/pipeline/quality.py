@@ -182,7 +182,9 @@ def agrees_with_the_other(session: Session, report: Report) -> Verdict:
     ours = [path for path in _products(report) if path.name in theirs]
     if not ours:
         return Verdict(True, {"asked": "no"})
-    runs = {name.run: path for path, name in zip(ours, map(parse_name, ours), strict=True) if isinstance(name, DataFile)}
+    runs = {
+        name.run: path for path, name in zip(ours, map(parse_name, ours), strict=True) if isinstance(name, DataFile)
+    }
     both = {run: theirs[path.name] for run, path in runs.items()}
     first, second = (melibea_side(told, its, its) for told, its in (("the other analysis", both), ("this one", runs)))
     found = compared(first, second, products=False)

@@ -124,7 +124,8 @@ def _flux_table(rows: list[tuple[Any, ...]]) -> Table:
     sides = [f"{name}_{side}" for side in "12" for name in ("flux", "error", "predicted")]
     table = Table(rows=rows, names=["group", "start_mjd", *sides, "correlation"])
     flux = [np.asarray(table[f"flux_{side}"], dtype=np.float64) for side in "12"]
-    error = difference_error(*(np.asarray(table[f"error_{side}"]) for side in "12"), np.asarray(table["correlation"]))
+    errors = [np.asarray(table[f"error_{side}"], dtype=np.float64) for side in "12"]
+    error = difference_error(errors[0], errors[1], np.asarray(table["correlation"], dtype=np.float64))
     table["ratio"] = np.divide(flux[1], flux[0], out=np.full_like(flux[0], np.nan), where=flux[0] > 0)
     table["error"] = error
     table["beyond"] = excess_over_errors(flux[0], flux[1], error)

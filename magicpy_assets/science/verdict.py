@@ -165,7 +165,9 @@ def _common_events(first: Side, second: Side, pairs: Pairs) -> Table:
 def _counted(first: Side, second: Side, pairs: Pairs, week_of: Mapping[int, int]) -> dict[str, Table]:
     """Count both by run, by week and by distance from the source."""
 
-    def counted(group: Callable[[pd.DataFrame], Any], region: Callable[[pd.DataFrame], Any], groups: list[int]) -> Table:
+    def counted(
+        group: Callable[[pd.DataFrame], Any], region: Callable[[pd.DataFrame], Any], groups: list[int]
+    ) -> Table:
         sides = [
             Grouped(np.asarray(group(side.events), dtype=np.int64), np.asarray(region(side.events), dtype=np.int64))
             for side in (first, second)
@@ -199,7 +201,9 @@ def _live_times(runs: Table) -> Answer:
     times = [np.asarray(runs[f"live_time_{side}"], dtype=np.float64) for side in "12"]
     apart = excess_over_errors(times[0], times[1], np.zeros_like(times[0]))
     total = float(times[1].sum() / times[0].sum()) if times[0].sum() > 0 else np.nan
-    return within("live_time", float(apart.max()), f"run {runs['group'][int(apart.argmax())]}; ratio of all {total:.3f}")
+    return within(
+        "live_time", float(apart.max()), f"run {runs['group'][int(apart.argmax())]}; ratio of all {total:.3f}"
+    )
 
 
 class _Products:

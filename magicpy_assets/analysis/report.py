@@ -190,7 +190,7 @@ def _time(found: Results, drawn: dict[str, Figure]) -> Section:
     figures = [("light curve by run", drawn["light_curve"])] if found.light_curve is not None else []
     tables = []
     if found.nights is not None:
-        tables.append(("Night by night (flux in cm⁻² s⁻¹)", _frame(found.nights.table[names])))
+        tables.append(("Night by night (flux in cm⁻² s⁻¹)", _frame(found.nights.table[names], units=False)))
         if len(found.nights.table) > 1:
             figures.append(("light curve by night", drawn["nights"]))
     said = [variability_text(found)] if len(missing) < 2 else []
@@ -209,7 +209,7 @@ def _energy(found: Results, drawn: dict[str, Figure]) -> Section:
     points = spectrum.flux_points[list(POINT_COLUMNS)]
     tables: list[tuple[str, pd.DataFrame]] = [
         (f"Fitted parameters of {spectrum.formula}", _frame(spectrum.parameters)),
-        ("Flux points (TeV, TeV cm⁻² s⁻¹; limits at 95 %)", _frame(points)),
+        ("Flux points (TeV, TeV cm⁻² s⁻¹; limits at 95 %)", _frame(points, units=False)),
     ]
     if spectrum.contributions is not None:
         tables.append((CELLS_CAPTION, _frame(spectrum.contributions)))
@@ -233,6 +233,8 @@ def _checks(source: Source) -> Section:
             answer = f"{len(verdicts) - len(bad)} of {len(verdicts)} cells" if len(verdicts) > 1 else "yes"
             rows.append((level.name, meaning, "NO" if len(bad) == len(verdicts) else answer, told))
     table = pd.DataFrame(rows, columns=["level", "question", "yes", "numbers"])
+    if not table["numbers"].any():
+        table = table.drop(columns="numbers")
     return Section("Checks", tables=(("What was asked of the files, cell by cell, and the answers", table),))
 
 
@@ -289,8 +291,8 @@ def _indexed(table: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index()
 
 
-def _frame(table: Table) -> pd.DataFrame:
-    """Return an astropy table with its units in the heads of columns."""
-    frame: pd.DataFrame = table.to_pandas()
-    units = {name: str(table[name].unit) for name in table.colnames if table[name].unit}
-    return frame.rename(columns={name: f"{name} ({unit})" for name, unit in units.items()})
+def _frame(table: Table, *, units: bool = True) -> pd.DataFrame:
+    """Return an astropy table without empty columns, with its units in the heads unless the caption tells them."""
+    frame: pd.DataFrame = table.to_pandas().dropna(axis="columns", how="all")
+    heads = {name: f"{name} ({table[name].unit})" for name in frame.columns if units and table[name].unit}
+    return frame.rename(columns=heads)

@@ -106,6 +106,8 @@ def test_standard_selections_and_their_cuts():
         selection("LO")
     with pytest.raises(InputError, match="size_phe_1"):
         full.passes(events.drop(columns="size_phe_1"))
+    with pytest.raises(UnknownNameError, match=r"unknown cut 'theta2_max'\nhint: did you mean theta2_max_deg2"):
+        full.with_cuts(theta2_max=0.01)
 
 
 def melibea_events(seed, wobble, n_gamma=120, n_back=3000, seconds=600.0):

@@ -2,7 +2,8 @@
 
     python examples/report.py --store FOLDER [--source CrabNebula] [--docs]
 
-The report is written from what is in the store (a fast analysis, for example). Without --docs the pictures lie beside it.
+The report is written from what is in the store (a fast analysis, for example). Without --docs the pictures lie beside
+it.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def run_fast(source: Source, *, say: Say | None = None) -> dict[str, Any]:
     `say` takes each line of text; by default `print`, or nothing if the source is quiet. What cannot be made is told,
     in the lines and in the report, which is written whatever has failed.
     """
-    tell: Say = say or (print if not source.quiet else lambda line: None)
+    tell = say or teller(source)
     tell(f"Performing fast analysis for {source.name}")
     tell("Current data distribution")
     tell(str(source.hours() if source.is_filtered else source.search()))
@@ -73,6 +73,11 @@ def run_fast(source: Source, *, say: Say | None = None) -> dict[str, Any]:
     for line in summary(source, results):
         tell(line)
     return results
+
+
+def teller(source: Source) -> Say:
+    """Return what takes the lines of text if nothing else is said: `print`, or nothing for a quiet source."""
+    return print if not source.quiet else lambda line: None
 
 
 def _look_as_runs_come(source: Source, say: Say) -> Report:
@@ -133,7 +138,8 @@ def _stage_line(planned: Plan, level: DataLevel, source: Source) -> str:
             runs.setdefault(planned.state(task).state, set()).add(name.run)
     waiting = runs.pop("to do", set())
     rest = [f"{len(numbers)} {state}" for state, numbers in sorted(runs.items())]
-    return f"Running {level.key} on {len(waiting)} runs" + (f" ({', '.join(rest)})" if rest else "") + "..."
+    number = f"{len(waiting)} run{'' if len(waiting) == 1 else 's'}"
+    return f"Running {level.key} on {number}" + (f" ({', '.join(rest)})" if rest else "") + "..."
 
 
 def _look(source: Source) -> str:

@@ -104,6 +104,7 @@ def _draw_runs(axes: Axes, result: ComparisonResult) -> None:
             error = np.sqrt(on + (on - value) / 3)
         axes.errorbar(place + way * SHIFT, value, yerr=error, fmt="o", ms=3.5, color=colour, elinewidth=1, label=name)
     axes.axhline(0, color=REFERENCE_COLOUR, lw=0.8)
+    axes.set_ylim(top=1.25 * axes.get_ylim()[1])
     axes.set_ylabel(f"Flux ({FLUX_WORDS})" if fluxes is not None else "Excess")
     _name_runs(axes, runs)
     axes.legend(frameon=False, fontsize=8)

@@ -11,10 +11,16 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import magicpy_assets as mp
 from magicpy_assets.core.settings import load_settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 DOCS = Path(__file__).parents[1] / "docs"
 WIDTH = 940
@@ -28,36 +34,42 @@ def chromium() -> str | None:
     return next((path for path in found if path), None)
 
 
-def photograph(page_path: Path, folder: Path) -> dict[str, Path]:
-    """Open a report from its file and take a picture of each part; return them by its title.
+@contextmanager
+def opened(path: Path) -> Iterator[Page]:
+    """Open a report from its file in a browser without a window."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium(), args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        page = browser.new_page(viewport={"width": WIDTH, "height": 900})
+        page.goto(path.absolute().as_uri())
+        yield page
+        browser.close()
+
+
+def photograph(page: Page, folder: Path) -> dict[str, Path]:
+    """Take a picture of each part of an opened report; return them by its title.
 
     Raises
     ------
     RuntimeError
         If a picture of the report has not been loaded.
     """
-    from playwright.sync_api import sync_playwright
-
     folder.mkdir(parents=True, exist_ok=True)
-    taken = {}
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(), args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        page = browser.new_page(viewport={"width": WIDTH, "height": 900})
-        page.goto(page_path.absolute().as_uri())
-        broken = page.locator("img").evaluate_all("all => all.filter(one => !one.naturalWidth).map(one => one.alt)")
-        if broken:
-            raise RuntimeError(f"{page_path}: not loaded: {', '.join(broken)}")
-        page.locator("details").first.evaluate_all("all => all.forEach(one => one.open = true)")
-        taken["top"] = folder / "report_top.png"
-        page.screenshot(path=str(taken["top"]), clip={"x": 0, "y": 0, "width": WIDTH, "height": 470})
-        for section in page.locator("section").all():
-            title = section.locator("h2").inner_text()
-            name = "".join(sign if sign.isalnum() else "_" for sign in title.lower()).strip("_")
-            taken[title] = folder / f"report_{name}.png"
-            section.screenshot(path=str(taken[title]), animations="disabled")
-        browser.close()
+    broken = page.locator("img").evaluate_all("all => all.filter(one => !one.naturalWidth).map(one => one.alt)")
+    if broken:
+        raise RuntimeError(f"not loaded: {', '.join(broken)}")
+    page.locator("details").first.evaluate("one => { one.open = true }")
+    page.evaluate("window.scrollTo(0, 0)")
+    taken = {"top": folder / "report_top.png"}
+    page.screenshot(path=str(taken["top"]), clip={"x": 0, "y": 0, "width": WIDTH, "height": 470})
+    for section in page.locator("section").all():
+        title = section.locator("h2").inner_text()
+        name = "".join(sign if sign.isalnum() else "_" for sign in title.lower()).strip("_")
+        taken[title] = folder / f"report_{name}.png"
+        section.screenshot(path=str(taken[title]), animations="disabled")
     return taken
 
 
@@ -81,7 +93,9 @@ def main() -> int:
     with mp.analysis.Source(given.source, period=mp.periods.ST0316, settings=settings, quiet=True) as source:
         folder = source.session.layout.root / source.name / "report"
         page = source.report().save(folder)[0]
-    for path in photograph(page, DOCS / "figures" if given.docs else folder).values():
+    with opened(page) as report:
+        taken = photograph(report, DOCS / "figures" if given.docs else folder)
+    for path in taken.values():
         made_small(path)
         print(f"{path} {path.stat().st_size / 1024:.0f} kB")
     return 0

@@ -293,7 +293,7 @@ def test_the_fast_analysis_ends_with_a_report_though_nothing_can_be_made(other_s
     source.session._pool = FailingExecutor(source.session.pool, {"star": f"{source.runs['run'].iloc[0]:08d}"})
     said = []
     results = run_fast(source, say=said.append)
-    assert results["report"].counts["failed"]
+    assert "star" in set(results["report"].failed["stage"])
     assert "theta2" not in results
     assert all(path.is_file() for path in results["paths"])
     assert "there is no result" in results["text"]

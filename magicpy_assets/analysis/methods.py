@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 
 def methods_of(source: Source, chosen: Iterable[str]) -> list[str]:
-    """Return the paragraphs; `chosen` are sentences on cuts and energies."""
+    """Return the paragraphs; `chosen` are sentences on cuts and energies. Without DL3 files there is one sentence."""
     files = source.files(datalevels.DL3)
+    if not files:
+        return ["No run has been brought to DL3, so there are no methods to tell of."]
     cells = list(files)
     paths = [path for its in files.values() for path in its]
     return [

@@ -31,13 +31,17 @@ class Products(SelectedRuns):
     """The observations that were opened last, and what of: several products are made from the same."""
 
     def files(self, level: DataLevel, cells: Iterable[Cell] | None = None) -> dict[Cell, list[Path]]:
-        """Return the files of the selected runs that are there at a level, by cell; cells without any are left out."""
-        wanted = set(map(int, self._in_period()["run"]))
+        """Return the files of the selected runs that are there at a level, by cell; cells without any are left out.
+
+        A run counts in the cell it belongs to now: files that were made before its pedestals moved it stay behind.
+        """
+        runs = self._in_period()
+        wanted = {cell: set(map(int, its["run"])) for cell, its in runs.groupby("cell")}
         found = {}
         for cell in cells if cells is not None else self.cells:
             folder = self.session.layout.data(self.name, level, cell, "any").parent
             names = sorted(folder.glob(f"*_{level.letter}_*")) if folder.is_dir() else []
-            kept = [path for path in names if _run_of(path) in wanted]
+            kept = [path for path in names if _run_of(path) in wanted.get(cell.text, ())]
             if kept:
                 found[cell] = kept
         return found

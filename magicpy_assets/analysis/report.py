@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from magicpy_assets.analysis.flare import flare_text, spectrum_text, variability_text
 from magicpy_assets.analysis.methods import methods_of
-from magicpy_assets.analysis.results import Results, results_of
+from magicpy_assets.analysis.results import LIGHT_CURVE, NIGHTS, SKYMAP, SPECTRUM, THETA2, Results, results_of
 from magicpy_assets.core import datalevels
 from magicpy_assets.pipeline import quality
 from magicpy_assets.pipeline.report import Report, Row
@@ -17,6 +18,7 @@ from magicpy_assets.plots.document import Document, Section
 from magicpy_assets.plots.hours import hours_figure
 from magicpy_assets.plots.reference import crab_flux
 from magicpy_assets.store.provenance import history
+from magicpy_assets.store.records import read_record
 from magicpy_assets.version import __version__
 
 if TYPE_CHECKING:
@@ -74,38 +76,34 @@ class AnalysisReport:
 
 
 def report_of(source: Source, results: Results | None = None) -> AnalysisReport:
-    """Write the report of the selected runs of a source.
-
-    Raises
-    ------
-    MissingInputError
-        If they have not been brought to DL3.
-    """
+    """Write the report of the selected runs of a source: what there is, and of the rest why it is not there."""
     found = results if results is not None else results_of(source)
-    text = flare_text(source, found)
+    simulated = found.simulated or _is_simulated(source)
+    text = flare_text(source, found, simulated=simulated)
     drawn = found.figures()
     period = source.period.name if source.period else "all periods"
+    runs = len(source.runs_in_period)
     document = Document(
         title=", ".join([source.name, period, *([source.telescopes.text] if source.telescopes.is_mono else [])]),
-        subtitle=f"Analysis of {found.theta2.exposure.caption}",
+        subtitle=f"Analysis of {found.theta2.exposure.caption if found.theta2 else f'{runs} runs, without a result'}",
         numbers=tuple(_numbers(found)),
         sections=tuple(
             section
             for section in (
                 Section("To send on", quote=text),
-                _data(source, found),
+                _data(source, simulated),
                 _signal(found, drawn),
                 _sky(found, drawn),
                 _time(found, drawn),
                 _energy(found, drawn),
                 _checks(source),
-                _failures(source),
-                Section("Methods", texts=tuple(methods_of(source, found.tuning.lines))),
+                _failures(source, found),
+                Section("Methods", texts=tuple(methods_of(source, found.tuning.lines if found.tuning else ()))),
                 _provenance(source),
             )
             if section is not None
         ),
-        simulated=found.theta2.simulated,
+        simulated=simulated,
         footer=f"Written by magicpy_assets {__version__} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.",
     )
     return AnalysisReport(document, text)
@@ -113,19 +111,33 @@ def report_of(source: Source, results: Results | None = None) -> AnalysisReport:
 
 def _numbers(found: Results) -> list[tuple[str, str]]:
     theta2, curve = found.theta2, found.light_curve
-    crab = 100 / crab_flux(curve.energy_min_tev)
-    return [
-        ("Significance (Li & Ma)", f"{theta2.significance:.1f} σ"),
-        ("Live time", f"{theta2.live_time_s / 3600:.2f} h in {len(theta2.runs)} runs"),
-        ("Excess", f"{theta2.excess:.0f} ± {theta2.excess_error:.0f}"),
-        (
-            f"Flux above {1e3 * curve.energy_min_tev:.0f} GeV",
-            f"{curve.mean_flux * crab:.0f} ± {curve.mean_flux_error * crab:.0f} % Crab",
-        ),
-    ]
+    numbers = []
+    if theta2 is not None:
+        numbers += [
+            ("Significance (Li & Ma)", f"{theta2.significance:.1f} σ"),
+            ("Live time", f"{theta2.live_time_s / 3600:.2f} h in {len(theta2.runs)} runs"),
+            ("Excess", f"{theta2.excess:.0f} ± {theta2.excess_error:.0f}"),
+        ]
+    if curve is not None:
+        crab = 100 / crab_flux(curve.energy_min_tev)
+        flux = f"{curve.mean_flux * crab:.0f} ± {curve.mean_flux_error * crab:.0f} % Crab"
+        numbers.append((f"Flux above {1e3 * curve.energy_min_tev:.0f} GeV", flux))
+    return numbers
 
 
-def _data(source: Source, found: Results) -> Section:
+def _is_simulated(source: Source) -> bool:
+    """Tell from the records of what there is, for there may be no result that knows."""
+    records = (
+        read_record(path)
+        for level in (datalevels.DL3, datalevels.Melibea, datalevels.SuperStar, datalevels.Star)
+        for paths in source.files(level).values()
+        for path in paths[:1]
+    )
+    downloads = (read_record(task.product) for task in source.plan(datalevels.Calibrated.key))
+    return any(record.simulated for record in chain(records, downloads) if record is not None)
+
+
+def _data(source: Source, simulated: bool) -> Section:
     check = source.moon_check()
     books = source.balance()
     before, after = check.before.to_table(), check.after.to_table()
@@ -138,22 +150,31 @@ def _data(source: Source, found: Results) -> Section:
             ("Cut flow of the selection", source.selection.table),
             ("Hours found and used, cell by cell", _indexed(books.by_cell.round(2))),
         ),
-        figures=(("hours", hours_figure(after, title=f"{source.name}: hours", simulated=found.theta2.simulated)),),
+        figures=(("hours", hours_figure(after, title=f"{source.name}: hours", simulated=simulated)),),
     )
 
 
 def _signal(found: Results, drawn: dict[str, Figure]) -> Section:
+    title = "Is there a signal?"
+    chosen = tuple(f"{line}." for line in found.tuning.lines) if found.tuning else ()
+    if found.by_cell is None:
+        return Section(title, texts=(*chosen, _why_not(found, THETA2)))
     return Section(
-        "Is there a signal?",
-        texts=tuple(f"{line}." for line in found.tuning.lines),
+        title,
+        texts=chosen,
         tables=(("θ² counts, cell by cell", _frame(found.by_cell.table)),),
         figures=(("theta2", drawn["theta2"]), ("growth", drawn["growth"])),
     )
 
 
+def _why_not(found: Results, product: str) -> str:
+    """Return the sentence that stands where a product is missing."""
+    return f"There is no {product}: {found.failed.get(product, 'it was not made')}."
+
+
 def _sky(found: Results, drawn: dict[str, Figure]) -> Section:
     if found.skymap is None:
-        return Section("Sky map", texts=("There are too few events for a map.",))
+        return Section("Sky map", texts=(_why_not(found, SKYMAP),))
     peak, x, y = found.skymap.peak
     words = (
         f"The highest significance is {peak:.1f} σ, {x:+.2f}° and {y:+.2f}° from the source. Beside the source the"
@@ -164,27 +185,31 @@ def _sky(found: Results, drawn: dict[str, Figure]) -> Section:
 
 
 def _time(found: Results, drawn: dict[str, Figure]) -> Section:
+    missing = [name for name, curve in ((LIGHT_CURVE, found.light_curve), (NIGHTS, found.nights)) if curve is None]
     names = ["label", "start_mjd", "stop_mjd", "runs", "n_on", "n_off", "significance", "flux", "flux_err", "flux_ul"]
-    several = len(found.nights.table) > 1
-    figures = (("light curve by run", drawn["light_curve"]),) + (
-        (("light curve by night", drawn["nights"]),) if several else ()
-    )
+    figures = [("light curve by run", drawn["light_curve"])] if found.light_curve is not None else []
+    tables = []
+    if found.nights is not None:
+        tables.append(("Night by night (flux in cm⁻² s⁻¹)", _frame(found.nights.table[names], units=False)))
+        if len(found.nights.table) > 1:
+            figures.append(("light curve by night", drawn["nights"]))
+    said = [variability_text(found)] if len(missing) < 2 else []
     return Section(
         "Does it vary?",
-        texts=(variability_text(found),),
-        tables=(("Night by night (flux in cm⁻² s⁻¹)", _frame(found.nights.table[names])),),
-        figures=figures,
+        texts=(*said, *(_why_not(found, name) for name in missing)),
+        tables=tuple(tables),
+        figures=tuple(figures),
     )
 
 
 def _energy(found: Results, drawn: dict[str, Figure]) -> Section:
     spectrum = found.spectrum
-    points = spectrum.flux_points[
-        ["e_ref", "e_min", "e_max", "e2dnde", "e2dnde_err", "e2dnde_ul", "ts", "is_ul", "counts"]
-    ]
+    if spectrum is None:
+        return Section("Spectrum", texts=(_why_not(found, SPECTRUM),))
+    points = spectrum.flux_points[list(POINT_COLUMNS)]
     tables: list[tuple[str, pd.DataFrame]] = [
         (f"Fitted parameters of {spectrum.formula}", _frame(spectrum.parameters)),
-        ("Flux points (TeV, TeV cm⁻² s⁻¹; limits at 95 %)", _frame(points)),
+        ("Flux points (TeV, TeV cm⁻² s⁻¹; limits at 95 %)", _frame(points, units=False)),
     ]
     if spectrum.contributions is not None:
         tables.append((CELLS_CAPTION, _frame(spectrum.contributions)))
@@ -212,6 +237,8 @@ def _checks(source: Source) -> Section:
             answer = f"{len(verdicts) - len(bad)} of {len(verdicts)} cells" if len(verdicts) > 1 else "yes"
             rows.append((level.name, meaning, "NO" if len(bad) == len(verdicts) else answer, told))
     table = pd.DataFrame(rows, columns=["level", "question", "yes", "numbers"])
+    if not table["numbers"].any():
+        table = table.drop(columns="numbers")
     return Section("Checks", tables=(("What was asked of the files, cell by cell, and the answers", table),))
 
 
@@ -229,33 +256,47 @@ def _rows(source: Source, stage: str) -> dict[str, list[Row]]:
     return found
 
 
-def _failures(source: Source) -> Section:
+def _failures(source: Source, found: Results) -> Section:
+    import pandas as pd
+
     aside = source.balance().set_aside
-    if aside.empty:
-        return Section("What is missing", texts=("Nothing: every run that was found has been used.",))
-    hours = float(aside["hours"].sum())
-    words = f"{len(aside)} runs ({hours:.2f} h) were found and not used."
-    return Section("What is missing", texts=(words,), tables=(("Runs not used, and why", aside.head(MOST_SETASIDE)),))
+    tables: list[tuple[str, pd.DataFrame]] = []
+    words = ["Every run that was found has been used." if aside.empty else _aside_words(aside)]
+    if found.failed:
+        words.append(f"{len(found.failed)} results could not be made.")
+        tables.append(("Results not made, and why", pd.DataFrame(found.failed.items(), columns=["result", "why"])))
+    if not aside.empty:
+        tables.append(("Runs not used, and why", aside.head(MOST_SETASIDE)))
+    return Section("What is missing", texts=tuple(words), tables=tuple(tables))
+
+
+def _aside_words(aside: pd.DataFrame) -> str:
+    more = f" The first {MOST_SETASIDE} are listed." if len(aside) > MOST_SETASIDE else ""
+    return f"{len(aside)} runs ({float(aside['hours'].sum()):.2f} h) were found and not used.{more}"
 
 
 def _provenance(source: Source) -> Section | None:
-    """Return where one DL3 file comes from; the others differ in their runs."""
-    files = source.files(datalevels.DL3)
-    if not files:
+    """Return where the files of each cell come from: the tree of one; the others of a cell differ in their runs."""
+    trees = []
+    for cell, paths in source.files(datalevels.DL3).items():
+        if read_record(paths[0]) is not None:
+            more = f", like {len(paths) - 1} more" if len(paths) > 1 else ""
+            trees.append((f"{cell.text}: {paths[0].name}{more}", history(paths[0]).outline()))
+    if not trees:
         return None
-    path = next(iter(files.values()))[0]
     words = (
-        "Every file has a record of what it was made from. This is the tree of one; the others differ in their runs."
+        "Every file has a record of what it was made from. This is the tree of one DL3 file of each cell; the others of"
+        " the cell differ in their runs."
     )
-    return Section("Provenance", texts=(words,), listing=history(path).outline())
+    return Section("Provenance", texts=(words,), listings=tuple(trees))
 
 
 def _indexed(table: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index()
 
 
-def _frame(table: Table) -> pd.DataFrame:
-    """Return an astropy table with its units in the heads of columns."""
-    frame: pd.DataFrame = table.to_pandas()
-    units = {name: str(table[name].unit) for name in table.colnames if table[name].unit}
-    return frame.rename(columns={name: f"{name} ({unit})" for name, unit in units.items()})
+def _frame(table: Table, *, units: bool = True) -> pd.DataFrame:
+    """Return an astropy table without empty columns, with its units in the heads unless the caption tells them."""
+    frame: pd.DataFrame = table.to_pandas().dropna(axis="columns", how="all")
+    heads = {name: f"{name} ({table[name].unit})" for name in frame.columns if units and table[name].unit}
+    return frame.rename(columns=heads)

@@ -230,14 +230,16 @@ def fast_analysis(
     period: Period | None = None,
     *,
     settings: Settings | None = None,
-    say: Any = print,
+    say: Any = None,
     quiet: bool = False,
     telescopes: Wanted | None = None,
 ) -> dict[str, Any]:
     """Analyse a source from search to spectrum, with both telescopes or one of them.
 
-    Returns a dictionary with `theta2`, `spectrum`, `light_curve`, `skymap` (result objects), `report` (what became of
-    every task), `plots` and `paths` (of the report), and `text`, which can be sent on.
+    Returns a dictionary with `theta2`, `spectrum`, `light_curve`, `skymap` (result objects, as far as they could be
+    made), `failed` (why others could not), `report` (what became of every task), `plots` and `paths` (of the report),
+    `text`, which can be sent on, and `simulated`. `say` takes each line of text; by default `print`, or nothing if
+    quiet.
     """
     with Source(name, period, settings=settings, quiet=quiet, telescopes=telescopes) as source:
         return run_fast(source, say=say)

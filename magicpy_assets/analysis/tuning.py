@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,12 +36,15 @@ class Tuning:
         Lowest energy at which the effective area of each cell can be trusted.
     hours
         Live time of each cell.
+    ends_tev
+        Highest energy to which the effective area of each cell goes.
     """
 
     selection: str
     energy_min_tev: float
     thresholds_tev: dict[Cell, float]
     hours: dict[Cell, float]
+    ends_tev: Mapping[Cell, float] = field(default_factory=dict)
 
     @property
     def lines(self) -> list[str]:
@@ -53,6 +57,18 @@ class Tuning:
             f"Integral fluxes above {1e3 * self.energy_min_tev:.0f} GeV:"
             f" {below:.2f} of {sum(self.hours.values()):.2f} h have their threshold below that",
             f"Cuts for θ²: {self.selection}, for a median threshold of {1e3 * self.median_tev:.0f} GeV",
+            *self._spectrum_lines(),
+        ]
+
+    def _spectrum_lines(self) -> list[str]:
+        """Say which energies the spectrum is fitted in: those of the responses, for each cell its own."""
+        if not self.ends_tev:
+            return []
+        ends = min(self.ends_tev.values()), max(self.ends_tev.values())
+        top = f"{ends[1]:.0f} TeV" if ends[1] < 1.05 * ends[0] else f"{ends[0]:.0f} to {ends[1]:.0f} TeV"
+        return [
+            f"Spectrum: each cell from its threshold to {top}, where its effective area can be trusted; no energy is"
+            " left out by hand"
         ]
 
     @property
@@ -71,22 +87,28 @@ def tune(source: Source) -> Tuning:
     """
     cell_of = {run: cell for cell, paths in source.files(datalevels.DL3).items() for run in source.runs_of(paths)}
     lowest: dict[Cell, list[float]] = {}
+    highest: dict[Cell, list[float]] = {}
     hours: dict[Cell, float] = {}
     for observation in source.observations():
         cell = cell_of[int(observation.obs_id)]
-        lowest.setdefault(cell, []).append(safe_range(observation).low_tev)
+        trusted = safe_range(observation)
+        lowest.setdefault(cell, []).append(trusted.low_tev)
+        highest.setdefault(cell, []).append(trusted.high_tev)
         live = float(observation.observation_live_time_duration.to_value("h"))
         hours[cell] = hours.get(cell, 0.0) + live
-    return chosen({cell: float(np.median(values)) for cell, values in lowest.items()}, hours)
+    middle = [{cell: float(np.median(values)) for cell, values in each.items()} for each in (lowest, highest)]
+    return chosen(middle[0], hours, middle[1])
 
 
-def chosen(thresholds_tev: dict[Cell, float], hours: dict[Cell, float]) -> Tuning:
-    """Choose for cells with these thresholds and live times (h)."""
+def chosen(
+    thresholds_tev: dict[Cell, float], hours: dict[Cell, float], ends_tev: Mapping[Cell, float] | None = None
+) -> Tuning:
+    """Choose for cells with these thresholds, live times (h) and highest energies."""
     needed = _quantile(thresholds_tev, hours, HELD_BY)
     energy = next((edge for edge in GRID_TEV if edge >= 0.999 * needed), GRID_TEV[-1])
     middle = _quantile(thresholds_tev, hours, 0.5)
     selection = "HE" if middle > HE_ABOVE_TEV else "LE" if middle < LE_BELOW_TEV else "FR"
-    return Tuning(selection, energy, thresholds_tev, hours)
+    return Tuning(selection, energy, thresholds_tev, hours, ends_tev or {})
 
 
 def _quantile(thresholds_tev: dict[Cell, float], hours: dict[Cell, float], share: float) -> float:

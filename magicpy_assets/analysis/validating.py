@@ -12,7 +12,7 @@ import numpy as np
 
 from magicpy_assets.core import datalevels, moons, sources, zeniths
 from magicpy_assets.core.cell import Cell
-from magicpy_assets.core.errors import MissingInputError, UnknownNameError
+from magicpy_assets.core.errors import MagicpyError, MissingInputError, UnknownNameError
 from magicpy_assets.mars.programs import TRAINING_REPORT
 from magicpy_assets.plots.reference import is_crab
 from magicpy_assets.science.counts import ABOVE_300_GEV, field_of, off_count
@@ -132,10 +132,20 @@ class _Facts:
         cards = [one.events.table.meta for one in source.observations()]
         self.simulated = any(bool(card.get("SIMULATD", False)) for card in cards)
         self.cards = cards
-        self.spectrum = source.spectrum() if is_crab(source.name) else None
+
+    @cached_property
+    def spectrum(self) -> Any:
+        """Spectrum of the Crab Nebula; None of other sources."""
+        return self.source.spectrum() if is_crab(self.source.name) else None
 
     def ask(self, name: str) -> Answer:
-        """Return a value and its error, or why there is none."""
+        """Return a value and its error, or why there is none; a question that fails leaves the others alone."""
+        try:
+            return self._ask(name)
+        except MagicpyError as error:
+            return error.message
+
+    def _ask(self, name: str) -> Answer:
         for rate, of_bin in (("crab_rate_", self._rate), ("background_rate_", self._background)):
             if name.startswith(rate):
                 low, high = (float(word) for word in name.removeprefix(rate).split("_"))
@@ -162,10 +172,13 @@ class _Facts:
             return "not the Crab Nebula"
         if self.spectrum.significance < ENOUGH_SIGMA:
             return f"a signal of {self.spectrum.significance:.1f} sigma is too weak for a spectrum"
-        return self.spectrum.parameter(parameter)
+        if not self.spectrum.converged:
+            return "the fit of the spectrum did not converge"
+        value, error = self.spectrum.parameter(parameter)
+        return float(value), float(error)
 
     def _rate(self, low_gev: float, high_gev: float) -> Answer:
-        if self.spectrum is None:
+        if not is_crab(self.source.name):
             return "not the Crab Nebula"
         if not self.low:
             return "no data below 35 deg"

@@ -174,16 +174,20 @@ def crab_is_the_crab(session: Session, report: Report) -> Verdict:
 
 def agrees_with_the_other(session: Session, report: Report) -> Verdict:
     """Where another analysis of the same runs is there (setting `compare_with`), both agree, event by event."""
-    from magicpy_assets.pipeline.other import events_of
-    from magicpy_assets.science.comparison import compared
+    from magicpy_assets.pipeline.other import melibea_side
+    from magicpy_assets.science.verdict import compared
 
     folder = session.settings.compare_with
     theirs = {path.name: path for path in sorted(folder.rglob("*_Q_*.root"))} if folder is not None else {}
     ours = [path for path in _products(report) if path.name in theirs]
     if not ours:
         return Verdict(True, {"asked": "no"})
-    first, second = (events_of(paths, datalevels.Melibea) for paths in ([theirs[path.name] for path in ours], ours))
-    found = compared(first.table, second.table, first.exposure, ("the other analysis", "this one"), first.alpha)
+    runs = {
+        name.run: path for path, name in zip(ours, map(parse_name, ours), strict=True) if isinstance(name, DataFile)
+    }
+    both = {run: theirs[path.name] for run, path in runs.items()}
+    first, second = (melibea_side(told, its, its) for told, its in (("the other analysis", both), ("this one", runs)))
+    found = compared(first, second, products=False)
     numbers = {str(row["name"]): round(float(row["value"]), 4) for row in found.questions}
     return Verdict(found.agrees, {"runs": len(ours), **numbers, "verdict": found.verdict})
 

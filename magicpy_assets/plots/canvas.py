@@ -35,7 +35,7 @@ def captioned(caption: str, *, simulated: bool, size: tuple[float, float]) -> tu
 
     if simulated:
         caption += " Simulated data."
-    lines = textwrap.wrap(caption, width=round(size[0] * 16))
+    lines = textwrap.wrap(caption, width=round(size[0] * 15))
     figure = Figure(figsize=size, dpi=110)
     bottom = (0.62 + 0.16 * len(lines)) / size[1]
     figure.text(0.02, 0.08 / size[1], "\n".join(lines), fontsize=8, va="bottom", ha="left", color="#333333")

@@ -34,8 +34,8 @@ class Section:
         Captions and tables.
     figures
         Names and figures.
-    listing
-        Lines that keep their places.
+    listings
+        Captions and lines that keep their places; on the page they are folded until somebody asks.
     """
 
     title: str
@@ -43,7 +43,7 @@ class Section:
     quote: str = ""
     tables: tuple[tuple[str, pd.DataFrame], ...] = ()
     figures: tuple[tuple[str, Figure], ...] = ()
-    listing: str = ""
+    listings: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,8 +162,9 @@ class _Paper:
             self._table(caption, table)
         for _, figure in section.figures:
             self.pdf.image(io.BytesIO(_png(figure)), w=150, x=30)
-        if section.listing:
-            self._words(section.listing, 6.5, font="mono")
+        for caption, lines in section.listings:
+            self._words(caption, 8)
+            self._words(lines, 6.5, font="mono")
 
     def _words(self, text: str, size: float, *, bold: bool = False, font: str = "sans") -> None:
         self.pdf.set_font(font, "B" if bold else "", size)

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from magicpy_assets.core.errors import InputError, unknown
 from magicpy_assets.core.telescopes import STEREO, Telescopes
 
+CUTS = ("theta2_max_deg2", "hadronness_max", "size_min_phe", "energy_min_gev", "energy_max_gev")
+"""What can be changed of a selection."""
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -48,7 +51,16 @@ class Selection:
         return self.hadronness_max < 1 or self.size_min_phe > 0
 
     def with_cuts(self, **cuts: float) -> Selection:
-        """Return a selection of the same kind with some cuts changed."""
+        """Return a selection of the same kind with some of `CUTS` changed.
+
+        Raises
+        ------
+        UnknownNameError
+            For a cut that is none, with the nearest names.
+        """
+        for name in cuts:
+            if name not in CUTS:
+                raise unknown("cut", name, CUTS)
         return replace(self, name=f"{self.name} (changed)", source="user", **cuts)  # type: ignore[arg-type]
 
     def passes(self, events: Any, telescopes: Telescopes = STEREO) -> NDArray[np.bool_]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from magicpy_assets.core.errors import InputError
-from magicpy_assets.science.exposure import Exposure, together
+from magicpy_assets.science.exposure import Exposure
 from magicpy_assets.science.exposure import from_dict as exposure_from
 from magicpy_assets.science.results import Result, plain, rows_of, table_of
 from magicpy_assets.science.selections import Selection
@@ -144,38 +143,6 @@ def grown(live_times_s: Sequence[float], on: Sequence[int], off: Sequence[int], 
         "significance": [li_ma(int(a), int(b), alpha) for a, b in zip(n_on, n_off, strict=True)],
     }
     return Table(columns, units={"time": "h"})
-
-
-def stacked(parts: Sequence[Theta2Result]) -> Theta2Result:
-    """Add up results of the same selection and number of off regions; their growth is put one after the other.
-
-    Histograms end where the first one ends: with sources at different distances from the centre that may differ.
-
-    Raises
-    ------
-    InputError
-        If there are none, or selections or off regions differ.
-    """
-    if not parts:
-        raise InputError("no θ² results to add up")
-    first = min(parts, key=lambda part: float(part.edges_deg2[-1]))
-    if any(part.selection != first.selection or not np.isclose(part.alpha, first.alpha) for part in parts):
-        raise InputError("θ² results of different selections or numbers of off regions cannot be added up")
-    if any(not np.allclose(part.edges_deg2, first.edges_deg2) for part in parts):
-        raise InputError("θ² results with different bins cannot be added up; count their events together")
-    n_on, n_off = sum(part.n_on for part in parts), sum(part.n_off for part in parts)
-    return replace(
-        first,
-        exposure=together([part.exposure for part in parts]),
-        n_on=n_on,
-        n_off=n_off,
-        excess=n_on - first.alpha * n_off,
-        excess_error=float(np.sqrt(n_on + first.alpha**2 * n_off)),
-        significance=li_ma(n_on, n_off, first.alpha),
-        on=np.sum([part.on for part in parts], axis=0),
-        off=np.sum([part.off for part in parts], axis=0),
-        growth=None,
-    )
 
 
 @dataclass(frozen=True)

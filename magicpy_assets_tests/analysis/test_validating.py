@@ -1,7 +1,11 @@
 """Known answers: verdicts follow the table, and a small cell of the observatory can be asked."""
 
+import os
+import shutil
+
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from magicpy_assets.analysis import Source
 from magicpy_assets.analysis.validating import ENOUGH_EVENTS
@@ -16,6 +20,7 @@ from magicpy_assets.science.known_answers import (
     null_mean,
     null_rms,
 )
+from magicpy_assets_tests.conftest import settings_for
 
 
 @pytest.mark.parametrize(
@@ -99,3 +104,23 @@ def test_without_products_there_is_nothing_to_ask(chain):
     crab = Source("CrabNebula", by_name("ST0317"), session=chain.session, quiet=True)
     with pytest.raises(MissingInputError, match="no DL3 files"):
         crab.validate()
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("chain")
+def test_a_question_that_fails_leaves_the_others_alone(chain, tmp_path):
+    """Without any event there is no spectrum and no count, but there are resolutions and exposure."""
+    store = tmp_path / "store"
+    shutil.copytree(chain.session.layout.root, store, copy_function=os.link)
+    for path in sorted((store / "CrabNebula" / "dl3").rglob("*.fits")):
+        with fits.open(path, memmap=False) as hdus:
+            hdus["EVENTS"].data = hdus["EVENTS"].data[:0]
+            path.unlink()
+            hdus.writeto(path, checksum=True)
+    with Source("CrabNebula", by_name("ST0316"), settings=settings_for(store), quiet=True) as crab:
+        rows = crab.validate().table.set_index("name")
+    assert set(rows.index) == {one.name for one in expectations()}
+    assert rows.loc["crab_flux_1tev", "verdict"] == NOT_ASKED
+    assert "no event in the on and off regions" in rows.loc["crab_flux_1tev", "remark"]
+    for name in ("theta39", "energy_resolution", "exposure_closure", "auc"):
+        assert rows.loc[name, "verdict"] == OK, rows.loc[name]

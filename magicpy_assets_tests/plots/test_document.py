@@ -25,7 +25,12 @@ def document(simulated=True):
         numbers=(("Significance", "19.7 σ"),),
         sections=(
             Section("Words", texts=("A paragraph.",), quote="To be\nsent on."),
-            Section("Numbers", tables=(("All runs", table),), figures=(("a curve", figure()),), listing="a\n  b"),
+            Section(
+                "Numbers",
+                tables=(("All runs", table),),
+                figures=(("a curve", figure()),),
+                listings=(("a tree", "a\n  b"),),
+            ),
         ),
         simulated=simulated,
         footer="the end",
@@ -48,6 +53,7 @@ def test_the_page_needs_nothing_else():
     ):
         assert words in page
     assert "&lt;cut&gt;" in page
+    assert "<details><summary>a tree</summary><pre>a\n  b</pre></details>" in page
     assert "nan" not in page.split("base64")[0]
 
 

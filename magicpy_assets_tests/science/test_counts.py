@@ -109,6 +109,8 @@ def test_standard_selections_and_their_cuts():
         full.passes(events.drop(columns="size_phe_1"))
     # With M1 alone, nothing is asked of the image in M2.
     assert full.passes(events.drop(columns="size_phe_2"), M1).tolist() == [True, False, True, False]
+    with pytest.raises(UnknownNameError, match=r"unknown cut 'theta2_max'\nhint: did you mean theta2_max_deg2"):
+        full.with_cuts(theta2_max=0.01)
 
 
 def melibea_events(seed, wobble, n_gamma=120, n_back=3000, seconds=600.0):

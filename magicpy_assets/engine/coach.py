@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from magicpy_assets.core.errors import InputError
-from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run
+from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run, version_card
 from magicpy_assets.formats.forests import write_energy_table, write_forest
 from magicpy_assets.formats.runcard import Runcard
 from magicpy_assets.formats.star import read_header
@@ -72,7 +72,7 @@ def _coach(given: Any, card: Runcard, log: Log) -> str:
         "mc": " ".join(path.name for path in mc),
         "off": " ".join(path.name for path in off),
         "simulated": "yes" if any(read_header(path).simulated for path in (off[0], mc[0])) else "no",
-    }
+    } | version_card("coach")
     for part, path in outputs.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         with pending(path) as temporary:

@@ -28,7 +28,7 @@ _FORESTS_OF = {
     "-RFenStereo": FOREST_FILES[3:4],
     "-LUTs": FOREST_FILES[4:],
 }
-SPECTRA_FILES = ("spectrum.json", "theta2.json", "light_curve.json")
+SPECTRA_FILES = ("spectrum.json", "theta2.json", "light_curve.json", "skymap.json", "skymap.fits")
 
 
 class _ByName(Program):
@@ -253,7 +253,7 @@ class Dl3(_ByName):
     always_embedded = True
     takes, makes = datalevels.Melibea, datalevels.DL3
     name = "dl3"
-    results_version = 3
+    results_version = 4
 
     def __init__(
         self, files: PathLike | Iterable[PathLike], mc: PathLike | Iterable[PathLike], out: PathLike = "."
@@ -292,7 +292,7 @@ class Spectra(Program):
 
     name = "spectra"
     always_embedded = True
-    results_version = 3
+    results_version = 4
 
     def __init__(self, files: PathLike | Iterable[PathLike], source: str, out: PathLike = ".") -> None:
         super().__init__(files, out)

@@ -17,6 +17,7 @@ from magicpy_assets.core.runs import DataFile, parse_name
 from magicpy_assets.science.counts import ABOVE_300_GEV, FieldEvents
 from magicpy_assets.science.exposure import Exposure, of_observations
 from magicpy_assets.science.live_time import SECONDS_PER_DAY, mjd_of
+from magicpy_assets.science.pointing import circular_mean_deg
 from magicpy_assets.science.selections import Selection, selection
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def _of_melibea(path: Path, cuts: Selection) -> pd.DataFrame:
 
     wanted = [branch for branch in melibea.EVENTS if branch.column == "stereo_number_1"]
     events = melibea.read_events(path, (*melibea.FOR_COUNTING, *wanted))
-    pointing = (15.0 * float(events["pointing_ra_h_1"].median()), float(events["pointing_dec_deg_1"].median()))
+    right_ascension = circular_mean_deg(15.0 * events["pointing_ra_h_1"].to_numpy(dtype=np.float64))
+    pointing = (right_ascension, float(events["pointing_dec_deg_1"].median()))
     kept = events[cuts.passes(events) & np.isfinite(events["reco_ra_deg"].to_numpy())]
     _, position, run = _source_of(path)
     return _table(

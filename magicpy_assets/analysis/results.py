@@ -58,7 +58,7 @@ class Results:
 def results_of(source: Source) -> Results:
     """Make all products of the selected runs, with cuts and energies that fit zenith distances and moon levels."""
     tuning = tune(source)
-    spectrum = source.spectrum(model="auto")
+    spectrum = source.spectrum(model=source.session.settings.spectra.model or "auto")
     shape = spectrum.model if spectrum.converged and spectrum.significance > SHAPE_FROM_SIGMA else None
     curves = {
         by: source.light_curve(by=by, energy_min_tev=tuning.energy_min_tev, model=shape) for by in ("run", "night")

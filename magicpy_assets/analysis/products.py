@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from magicpy_assets.science.selections import Selection as Cuts
     from magicpy_assets.science.skymap import SkymapResult
     from magicpy_assets.science.spectrum import SpectrumResult
+    from magicpy_assets.science.systematics import Systematics
     from magicpy_assets.science.theta2 import Theta2ByCell, Theta2Result
 
 
@@ -153,55 +154,88 @@ class Products(SelectedRuns):
     def spectrum(
         self,
         cells: Iterable[Cell] | None = None,
-        model: str = "log_parabola",
+        model: str | None = None,
         *,
-        energy_range_tev: tuple[float | None, float | None] = (None, None),
+        energy_range_tev: tuple[float | None, float | None] | None = None,
         n_off: int = 3,
-        redshift: float | None = None,
-        ebl: str = "dominguez",
-        energy_scale: float = 0.0,
+        redshift: float | str | None = None,
+        ebl: str | None = None,
+        energy_scale: float | None = None,
+        flux_scale: float | None = None,
+        background_scale: float | None = None,
+        fixed: Mapping[str, float] | None = None,
     ) -> SpectrumResult:
         """Fit the spectrum over some cells, by default all: one joint fit, in which each cell keeps its responses.
 
-        The parameters are those of `science.spectrum_fit.fit`; contributions of the cells are in the result.
+        What is not given is as the settings of the section `spectra` say. `redshift` may be `auto`: that of the table
+        of sources; 0 asks for the spectrum as it arrives. Further parameters are those of `science.spectrum_fit.fit`;
+        contributions of the cells are in the result.
         """
         from magicpy_assets.science.spectrum_fit import fit
 
+        wanted = self.session.settings.spectra
         there = self.files(datalevels.DL3, cells)
-        groups = {run: cell.text for cell, paths in there.items() for run in self.runs_of(paths)}
         return fit(
             self.observations(cells),
             self._position(),
-            model=model,
-            energy_range_tev=energy_range_tev,
+            model=model or wanted.model or "log_parabola",
+            energy_range_tev=energy_range_tev or (wanted.energy_min_tev, wanted.energy_max_tev),
             n_off=n_off,
-            groups=groups if len(there) > 1 else None,
-            redshift=redshift,
-            ebl=ebl,
-            energy_scale=energy_scale,
+            groups=self._groups(there),
+            redshift=sources.redshift_of(self.name, wanted.redshift if redshift is None else redshift),
+            ebl=ebl or wanted.ebl or "dominguez",
+            systematics=self._systematics(energy_scale, flux_scale, background_scale),
+            fixed=fixed,
         )
+
+    def _groups(self, there: Mapping[Cell, list[Path]]) -> dict[int, str] | None:
+        """Return the cell of each run; None if there is one cell only."""
+        groups = {run: cell.text for cell, paths in there.items() for run in self.runs_of(paths)}
+        return groups if len(there) > 1 else None
+
+    def _systematics(self, *given: float | None) -> Systematics:
+        """Return by how much energies, fluxes and background may be wrong: as given, else as set, else not at all."""
+        from magicpy_assets.science.systematics import Systematics
+
+        wanted = self.session.settings.spectra
+        asked = (wanted.energy_scale, wanted.flux_scale, wanted.background_scale)
+        return Systematics(*((own if value is None else value) or 0.0 for value, own in zip(given, asked, strict=True)))
 
     def light_curve(
         self,
         cells: Iterable[Cell] | None = None,
-        by: str | Sequence[float] = "run",
+        by: str | Sequence[float] | None = None,
         *,
-        energy_min_tev: float = 0.3,
+        energy_min_tev: float | None = None,
         model: Any = None,
         n_off: int = 3,
+        energy_scale: float | None = None,
+        flux_scale: float | None = None,
+        background_scale: float | None = None,
     ) -> LightCurveResult:
-        """Return the flux by run, night, Bayesian block ("blocks"), minutes ("10 min") or bins (edges in MJD)."""
+        """Return the flux by run, night, Bayesian block ("blocks"), minutes ("10 min") or bins (edges in MJD).
+
+        What is not given is as the settings of the section `spectra` say: runs, above 300 GeV.
+        """
         from magicpy_assets.science import light_curve
 
+        wanted = self.session.settings.spectra
         return light_curve.light_curve(
-            self.observations(cells), self._position(), by=by, energy_min_tev=energy_min_tev, model=model, n_off=n_off
+            self.observations(cells),
+            self._position(),
+            by=by if by is not None else wanted.light_curve or "run",
+            energy_min_tev=energy_min_tev or (wanted.flux_above_gev or 300.0) / 1e3,
+            model=model,
+            n_off=n_off,
+            systematics=self._systematics(energy_scale, flux_scale, background_scale),
         )
 
     def skymap(self, cells: Iterable[Cell] | None = None, energy_min_tev: float = 0.3) -> SkymapResult:
         """Return significance and excess on the sky around the source, with the background of a ring."""
         from magicpy_assets.science.skymap import skymap
 
-        return skymap(self.observations(cells), self._position(), energy_min_tev=energy_min_tev)
+        groups = self._groups(self.files(datalevels.DL3, cells))
+        return skymap(self.observations(cells), self._position(), energy_min_tev=energy_min_tev, groups=groups)
 
     @property
     def position_deg(self) -> tuple[float, float]:

@@ -104,7 +104,7 @@ def results_of(source: Source, say: Callable[[str], Any] = lambda line: None) ->
     say("Making sky maps...")
     skymap = made(SKYMAP, lambda: source.skymap(energy_min_tev=energy))
     say("Fitting the spectrum...")
-    spectrum = made(SPECTRUM, lambda: source.spectrum(model="auto"))
+    spectrum = made(SPECTRUM, lambda: source.spectrum(model=source.session.settings.spectra.model or "auto"))
     seen = spectrum is not None and spectrum.converged and spectrum.significance > SHAPE_FROM_SIGMA
     shape = spectrum.model if spectrum is not None and seen else None
     say("Making light curves...")

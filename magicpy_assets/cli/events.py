@@ -26,6 +26,9 @@ def theta2(
     where: Where = None,
     selection: Annotated[str | None, typer.Option(help="LE, FR or HE; by default DL3 events above 300 GeV")] = None,
     emin_gev: Annotated[float | None, typer.Option("--emin", help="lowest estimated energy, GeV")] = None,
+    theta2_deg2: Annotated[float | None, typer.Option("--theta2", help="largest θ², deg²")] = None,
+    hadronness: Annotated[float | None, typer.Option("--hadronness", help="largest hadronness")] = None,
+    size_phe: Annotated[float | None, typer.Option("--size", help="smallest image in both telescopes, phe")] = None,
     n_off: Annotated[int, typer.Option("--off-regions", min=1, max=7, help="number of off regions")] = 3,
     out: Annotated[Path | None, typer.Option(help="folder for tables and plots")] = None,
     as_json: AsJson = False,
@@ -33,7 +36,13 @@ def theta2(
     """Count events around a source, cell by cell and together."""
     from magicpy_assets.plots.theta2 import growth_figure, theta2_figure
 
-    cuts = {"energy_min_gev": emin_gev} if emin_gev is not None else None
+    asked = {
+        "energy_min_gev": emin_gev,
+        "theta2_max_deg2": theta2_deg2,
+        "hadronness_max": hadronness,
+        "size_min_phe": size_phe,
+    }
+    cuts = {name: value for name, value in asked.items() if value is not None} or None
     with open_source(name, period, where=where, quiet=as_json, telescopes=telescopes) as source:
         found = source.theta2_by_cell(selection, cuts=cuts, n_off=n_off)
         folder = out or source.session.layout.shown(source.name, "plots")
@@ -57,7 +66,9 @@ def light_curve(
     period: PeriodName = None,
     telescopes: TelescopeNumbers = None,
     where: Where = None,
-    by: Annotated[str, typer.Option(help='run, night, blocks, or "10 min"')] = "night",
+    by: Annotated[
+        str, typer.Option(help='run, night, blocks, minutes ("10 min"), or edges of bins in MJD: 59166,59170')
+    ] = "night",
     emin_gev: Annotated[float, typer.Option("--emin", help="lowest energy of the flux, GeV")] = 300.0,
     out: Annotated[Path | None, typer.Option(help="folder for table and plot")] = None,
     as_json: AsJson = False,
@@ -65,8 +76,9 @@ def light_curve(
     """Show how the flux of a source goes with time."""
     from magicpy_assets.plots.light_curve import light_curve_figure
 
+    points = _binning(by)
     with open_source(name, period, where=where, quiet=as_json, telescopes=telescopes) as source:
-        result = source.light_curve(by=by, energy_min_tev=emin_gev / 1e3)
+        result = source.light_curve(by=points, energy_min_tev=emin_gev / 1e3)
         folder = out or source.session.layout.shown(source.name, "plots")
     files = [*result.save(folder), folder / "light_curve.png"]
     light_curve_figure(result).savefig(files[-1], dpi=130)
@@ -80,3 +92,13 @@ def light_curve(
         echo("All of this is simulated: it says nothing about the real sky.")
     for path in files:
         echo(f"written: {path}")
+
+
+def _binning(text: str) -> str | list[float]:
+    """Return the name of a binning, or edges of bins."""
+    if "," not in text:
+        return text
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError as error:
+        raise typer.BadParameter(f"edges of bins are times in MJD, such as 59166,59170, not {text!r}") from error

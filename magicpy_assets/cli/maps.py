@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from magicpy_assets.cli.options import AsJson, PeriodName, TelescopeNumbers, echo, echo_json, open_source
+from magicpy_assets.cli.options import AllowMixed, AsJson, PeriodName, TelescopeNumbers, echo, echo_json, open_source
 
 if TYPE_CHECKING:
     from magicpy_assets.science.skymap import SkymapResult
@@ -20,7 +20,7 @@ def skymap(
     telescopes: TelescopeNumbers = None,
     emin_gev: Annotated[float, typer.Option("--emin", help="lowest estimated energy, GeV")] = 300.0,
     out: Annotated[Path | None, typer.Option(help="folder for maps and plot; with --dl3 this one")] = None,
-    allow_mixed: Annotated[bool, typer.Option("--allow-mixed", help="take files of different forests or cuts")] = False,
+    allow_mixed: AllowMixed = False,
     as_json: AsJson = False,
 ) -> None:
     """Make the sky map around a source: significance and excess, as FITS, table and plot."""
@@ -55,18 +55,8 @@ def skymap(
 
 
 def _of_folder(folder: Path, name: str | None, energy_min_tev: float, allow_mixed: bool) -> SkymapResult:
-    from magicpy_assets.core import sources
-    from magicpy_assets.core.errors import UnknownNameError
-    from magicpy_assets.formats.dl3 import open_observations
+    from magicpy_assets.formats.dl3 import open_observations, position_of
     from magicpy_assets.science.skymap import skymap as make_skymap
 
     observations = open_observations(folder, name, allow_mixed=allow_mixed)
-    cards = observations[0].events.table.meta
-    try:
-        known = sources.by_name(name or str(cards.get("OBJECT", "")))
-        position = known.ra_deg, known.dec_deg
-    except UnknownNameError:
-        if "RA_OBJ" not in cards or "DEC_OBJ" not in cards:
-            raise
-        position = float(cards["RA_OBJ"]) % 360, float(cards["DEC_OBJ"])
-    return make_skymap(observations, position, energy_min_tev=energy_min_tev)
+    return make_skymap(observations, position_of(observations, name), energy_min_tev=energy_min_tev)

@@ -35,6 +35,7 @@ Where = Annotated[
     typer.Option("--where", help="condition on a column, such as za=za05to35 or nsb<3; may be repeated, all hold"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON, and nothing else")]
+AllowMixed = Annotated[bool, typer.Option("--allow-mixed", help="take files of different forests or cuts")]
 Force = Annotated[bool, typer.Option("--force", help="make it again even if it is up to date")]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from magicpy_assets.cli.options import AsJson, PeriodName, TelescopeNumbers, echo, echo_json, open_source
+from magicpy_assets.cli.options import AllowMixed, AsJson, PeriodName, TelescopeNumbers, echo, echo_json, open_source
 
 
 def spectrum(
@@ -16,27 +16,31 @@ def spectrum(
     source: Annotated[str | None, typer.Option("--source", help="source in the DL3 files")] = None,
     period: PeriodName = None,
     telescopes: TelescopeNumbers = None,
-    model: Annotated[
-        str, typer.Option(help="log_parabola, power_law, power_law_cutoff, broken_power_law or auto")
-    ] = "log_parabola",
-    redshift: Annotated[float | None, typer.Option(help="take absorption on the way into account")] = None,
-    ebl: Annotated[str, typer.Option(help="model of the extragalactic background light")] = "dominguez",
-    energy_scale: Annotated[float, typer.Option(help="systematic errors for this share, like 0.15")] = 0.0,
+    model: Annotated[str | None, typer.Option(help="shape of the spectrum, or auto; docs/results.md has all")] = None,
+    redshift: Annotated[
+        str | None, typer.Option(help="fit the spectrum before absorption: a redshift, or auto for that of the table")
+    ] = None,
+    ebl: Annotated[str | None, typer.Option(help="model of the extragalactic background light")] = None,
+    fix: Annotated[
+        list[str] | None, typer.Option(help="parameter that is not fitted, such as alpha=2; may be repeated")
+    ] = None,
+    energy_scale: Annotated[float | None, typer.Option(help="how wrong energies may be, like 0.15")] = None,
+    flux_scale: Annotated[float | None, typer.Option(help="how wrong fluxes may be, like 0.11")] = None,
+    background_scale: Annotated[float | None, typer.Option(help="how wrong the background may be, like 0.01")] = None,
     emin_gev: Annotated[float | None, typer.Option("--emin", help="lowest estimated energy, GeV")] = None,
     emax_gev: Annotated[float | None, typer.Option("--emax", help="highest estimated energy, GeV")] = None,
     out: Annotated[Path | None, typer.Option(help="folder for tables and plot; with --dl3 this one")] = None,
+    allow_mixed: AllowMixed = False,
     as_json: AsJson = False,
 ) -> None:
     """Fit a spectrum, from the store or from any DL3 files."""
-    how: dict[str, Any] = {
-        "model": model,
-        "redshift": redshift,
-        "ebl": ebl,
-        "energy_scale": energy_scale,
-        "energy_range_tev": tuple(None if gev is None else gev / 1e3 for gev in (emin_gev, emax_gev)),
-    }
+    given = {"model": model, "ebl": ebl, "redshift": _redshift(redshift), "fixed": _fixed(fix)}
+    scales = {"energy_scale": energy_scale, "flux_scale": flux_scale, "background_scale": background_scale}
+    how: dict[str, Any] = {key: value for key, value in (given | scales).items() if value is not None}
+    if emin_gev is not None or emax_gev is not None:
+        how["energy_range_tev"] = tuple(None if gev is None else gev / 1e3 for gev in (emin_gev, emax_gev))
     if dl3_folder is not None:
-        result = _spectrum_of_folder(dl3_folder, source or name, **how)
+        result = _spectrum_of_folder(dl3_folder, source or name, allow_mixed, how)
         folder = out or Path()
     elif name is not None:
         with open_source(name, period, quiet=as_json, telescopes=telescopes) as chosen:
@@ -64,11 +68,34 @@ def spectrum(
         echo(f"written: {path}")
 
 
-def _spectrum_of_folder(folder: Path, name: str | None, **how: Any) -> Any:
-    from magicpy_assets.core import sources
-    from magicpy_assets.formats.dl3 import open_observations
-    from magicpy_assets.science.spectrum_fit import fit
+def _redshift(text: str | None) -> float | str | None:
+    if text is None or text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"a redshift is a number or auto, not {text!r}") from error
 
-    observations = open_observations(folder, name)
-    known = sources.by_name(name or str(observations[0].events.table.meta.get("OBJECT", "")))
-    return fit(observations, (known.ra_deg, known.dec_deg), **how)
+
+def _fixed(texts: list[str] | None) -> dict[str, float] | None:
+    found = {}
+    for text in texts or ():
+        name, _, value = text.partition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError as error:
+            raise typer.BadParameter(f"write --fix name=value, not {text!r}") from error
+    return found or None
+
+
+def _spectrum_of_folder(folder: Path, name: str | None, allow_mixed: bool, how: dict[str, Any]) -> Any:
+    from magicpy_assets.core import sources
+    from magicpy_assets.formats.dl3 import open_observations, position_of
+    from magicpy_assets.science.spectrum_fit import fit
+    from magicpy_assets.science.systematics import Systematics
+
+    observations = open_observations(folder, name, allow_mixed=allow_mixed)
+    scales = {key: how.pop(key) for key in ("energy_scale", "flux_scale", "background_scale") if key in how}
+    called = name or str(observations[0].events.table.meta.get("OBJECT", ""))
+    how["redshift"] = sources.redshift_of(called, how.get("redshift"))
+    return fit(observations, position_of(observations, name), systematics=Systematics(**scales), **how)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from magicpy_assets.core.compute_settings import ComputeSettings
 from magicpy_assets.core.errors import ConfigError, InputError, unknown
+from magicpy_assets.core.result_settings import Dl3Settings, SpectraSettings
 from magicpy_assets.core.telescopes import ALLOWED, Telescopes, of
 
 FILE_NAME = "magicpy.toml"
@@ -135,14 +136,6 @@ class ForestSettings(_Section):
     )
 
 
-class Dl3Settings(_Section):
-    """DL3 files."""
-
-    kind: Literal["point-like", "full-enclosure"] = Field(
-        default="point-like", description="responses with an on radius, or without it and with a PSF"
-    )
-
-
 class Settings(_Section):
     """Everything that can be set."""
 
@@ -165,6 +158,7 @@ class Settings(_Section):
     observatory: ObservatorySettings = ObservatorySettings()
     forest: ForestSettings = ForestSettings()
     dl3: Dl3Settings = Dl3Settings()
+    spectra: SpectraSettings = SpectraSettings()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 

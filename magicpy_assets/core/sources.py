@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from magicpy_assets.core.csvtables import rows
-from magicpy_assets.core.errors import nearest_names, unknown
+from magicpy_assets.core.errors import OutOfRangeError, nearest_names, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,6 +77,24 @@ def is_off_candidate(name: str) -> bool:
         return by_name(name).off
     except LookupError:
         return True
+
+
+def redshift_of(name: str, wanted: float | str | None) -> float | None:
+    """Return the redshift that is meant: a number as it is, `auto` as in the table; 0, and what is not known, is None.
+
+    Raises
+    ------
+    OutOfRangeError
+        If `wanted` is another word.
+    """
+    if isinstance(wanted, str):
+        if wanted != "auto":
+            raise OutOfRangeError(f"a redshift is a number or 'auto', not {wanted!r}")
+        try:
+            return by_name(name).redshift
+        except LookupError:
+            return None
+    return wanted or None
 
 
 def search(

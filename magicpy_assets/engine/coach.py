@@ -21,7 +21,7 @@ import numpy as np
 from magicpy_assets.core.datalevels import Star, SuperStar
 from magicpy_assets.core.errors import InputError
 from magicpy_assets.core.runs import parse_name
-from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run
+from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run, version_card
 from magicpy_assets.formats.forests import write_energy_table, write_forest
 from magicpy_assets.formats.runcard import Runcard
 from magicpy_assets.formats.star import read_header, read_named
@@ -82,7 +82,7 @@ def _coach(given: Any, card: Runcard, log: Log) -> str:
         "mc": " ".join(path.name for path in mc),
         "off": " ".join(path.name for path in off),
         "simulated": "yes" if any(read_header(path).simulated for path in (off[0], mc[0])) else "no",
-    }
+    } | version_card("coach")
     if telescope is not None:
         provenance["telescopes"] = f"M{telescope}"
     for part, path in outputs.items():

@@ -81,6 +81,11 @@ class Log:
             self._file.close()
 
 
+def version_card(program: str) -> dict[str, str]:
+    """Return what a file's provenance says of the program that made it: it is handed on to all that is made from it."""
+    return {f"{program} version": __version__}
+
+
 def run(program: str, flags: Flags, argv: Sequence[str], body: Callable[[Any, Runcard, Log], str]) -> int:
     """Run a program: `body` takes flags, run card and log and returns its last line, less the program's name."""
     try:

@@ -39,12 +39,15 @@ from magicpy_assets.formats import gadf
 from magicpy_assets.formats.dl3_index import write_index
 from magicpy_assets.formats.runcard import Runcard
 from magicpy_assets.science.background import FieldBackground, field_background
-from magicpy_assets.science.counts import tangent_plane
 from magicpy_assets.science.cuts import CutRules, Cuts, find_cuts
+from magicpy_assets.science.field import excluded, neighbours
 from magicpy_assets.science.irf import KINDS, Responses, make_responses
 from magicpy_assets.science.live_time import DEAD_TIME_S, LiveTime, measure
+from magicpy_assets.science.pointing import circular_mean_deg, tangent_plane
+from magicpy_assets.version import __version__
 
 RATE_TOLERANCE = 0.25
+VERSION_CARDS = {"star": "STARVERS", "superstar": "SUPSVERS", "coach": "COACVERS", "melibea": "MELIVERS"}
 
 
 @dataclass(frozen=True)
@@ -180,15 +183,13 @@ def _cards(
     events: RunEvents, name: DataFile, live: LiveTime, extra: dict[str, tuple[Any, str]], zd_deg: float
 ) -> gadf.RunCards:
     pointing = events.pointing
-    az = np.radians(pointing["az_deg"])
-    mean_az = float(np.degrees(np.arctan2(np.sin(az).mean(), np.cos(az).mean())) % 360)
     return gadf.RunCards(
         obs_id=name.run,
         source=name.source,
         source_deg=_position(events, name),
-        pointing_deg=(float(np.median(pointing["ra_deg"])), float(np.median(pointing["dec_deg"]))),
+        pointing_deg=(circular_mean_deg(pointing["ra_deg"]), float(np.median(pointing["dec_deg"]))),
         zd_deg=zd_deg,
-        az_deg=mean_az,
+        az_deg=circular_mean_deg(pointing["az_deg"]),
         intervals_mjd=live.intervals_mjd,
         dead_fraction=live.dead_fraction,
         origin="MAGIC, simulated" if events.info.simulated else "MAGIC",
@@ -225,7 +226,7 @@ def _extra(
         "RFTRAIN": (events.provenance.get("forest trained", ""), "forests"),
         "MCMODEL": (simulations.cards.get("MODEL", ""), "its model"),
         "MELIBEA": (events.path.name, "input file"),
-    }
+    } | _versions(events.provenance)
     if np.isfinite(live.closure):
         cards |= {
             "EFFTIME": (round(live.effective_time_s, 3), "[s] from differences of event times"),
@@ -238,19 +239,23 @@ def _extra(
     return {key: value for key, value in cards.items() if value[0] != ""}
 
 
+def _versions(provenance: dict[str, str]) -> dict[str, tuple[Any, str]]:
+    """Whose programs made the input, and the version of each, as far as the input says; files of MARS do not."""
+    ours = bool(provenance)
+    cards: dict[str, tuple[Any, str]] = {"ENGINE": ("embedded" if ours else "MARS", "programs up to melibea")}
+    for program, card in VERSION_CARDS.items():
+        cards[card] = (provenance.get(f"{program} version", ""), f"version of {program}")
+    return cards | {"DL3VERS": (__version__, "version of dl3")}
+
+
 def _background(events: gadf.EventColumns, cards: gadf.RunCards, log: Log) -> FieldBackground:
-    """Background of the run's own field, with the source taken out."""
+    """Background of the run's own field, with the source and other known ones taken out."""
     x, y = tangent_plane(events.ra_deg, events.dec_deg, *cards.pointing_deg)
-    source_x, source_y = tangent_plane(
-        np.array(cards.source_deg[0]), np.array(cards.source_deg[1]), *cards.pointing_deg
-    )
-    background = field_background(
-        events.energy_gev,
-        np.hypot(x, y),
-        np.hypot(x - source_x, y - source_y),
-        cards.on_time_s,
-        float(np.hypot(source_x, source_y)),
-    )
+    others = neighbours(cards.source_deg)
+    if others:
+        log(f"left out of the background: {', '.join(one.name for one in others)}")
+    circles = excluded(cards.source_deg, cards.pointing_deg, others)
+    background = field_background(events.energy_gev, x, y, cards.on_time_s, circles)
     log(f"background from {background.text}; its relative errors are in the column BKG_RERR")
     return background
 

@@ -16,7 +16,7 @@ from magicpy_assets.core.datalevels import Melibea, Star, SuperStar
 from magicpy_assets.core.errors import InputError, MissingInputError
 from magicpy_assets.core.runs import parse_name
 from magicpy_assets.engine import melibea_mono
-from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run
+from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run, version_card
 from magicpy_assets.engine.superstar import radec_columns
 from magicpy_assets.formats import star as star_files
 from magicpy_assets.formats import superstar as superstar_files
@@ -90,7 +90,9 @@ def _load(given: Any) -> tuple[Forests, dict[str, str]]:
     trained = {provenance.get("coach", "") for _, provenance in loaded.values()}
     if len(trained) > 1:
         raise InputError("the forests were trained in different ways: " + " | ".join(sorted(trained)))
-    return forests, cards | {"forest trained": trained.pop()}
+    versions = {provenance["coach version"] for _, provenance in loaded.values() if "coach version" in provenance}
+    told = {"coach version": ", ".join(sorted(versions))} if versions else {}
+    return forests, cards | {"forest trained": trained.pop()} | told
 
 
 def process(path: Path, output: Path, forests: Forests, identity: dict[str, str], log: Log) -> int:
@@ -108,7 +110,10 @@ def process(path: Path, output: Path, forests: Forests, identity: dict[str, str]
             temporary,
             info,
             events,
-            provenance=star_files.read_provenance(path) | identity | {"melibea input": path.name},
+            provenance=star_files.read_provenance(path)
+            | identity
+            | {"melibea input": path.name}
+            | version_card("melibea"),
             branches=EVENTS,
             drive=star_files.read_drive(path),
             original_mc=original,

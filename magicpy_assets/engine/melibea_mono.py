@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from magicpy_assets.core.datalevels import Melibea, Star
 from magicpy_assets.core.errors import InputError, MissingInputError
 from magicpy_assets.core.runs import parse_name
-from magicpy_assets.engine.common import Log, output_path
+from magicpy_assets.engine.common import Log, output_path, version_card
 from magicpy_assets.engine.superstar import joined_drive, radec_columns
 from magicpy_assets.formats import star as star_files
 from magicpy_assets.formats.forests import HEAD_TAIL, read_forest
@@ -100,7 +100,8 @@ def process(files: list[Path], output: Path, forests: MonoForests, identity: dic
             info,
             [events],
             provenance=provenance
-            | {"melibea input": " ".join(path.name for path in files), "array": f"mono, M{forests.telescope}"},
+            | {"melibea input": " ".join(path.name for path in files), "array": f"mono, M{forests.telescope}"}
+            | version_card("melibea"),
             drive=joined_drive(files),
             original_mc=star_files.read_original_mc(files[0]),
             mc_header=star_files.read_mc_header(files[0]),

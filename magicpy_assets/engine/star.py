@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from magicpy_assets.core.datalevels import Calibrated, Star
 from magicpy_assets.core.errors import InputError, MagicpyError
 from magicpy_assets.core.runs import parse_name
-from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run
+from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run, version_card
 from magicpy_assets.engine.star_pointing import FAR_S, Track, mc_pointing
 from magicpy_assets.formats.calibrated import PEDESTAL, CalibratedFile, Drive, EventChunk, RunInfo
 from magicpy_assets.formats.runcard import Runcard
@@ -175,7 +175,7 @@ def process(path: Path, output: Path, settings: Settings, log: Log) -> int:
 
 def _provenance(path: Path, job: Job) -> dict[str, str]:
     cuts, pedestal = job.settings.cuts, job.pedestal
-    said = {"star": f"levels {cuts.level1_phe:g}/{cuts.level2_phe:g} phe", "input": path.name}
+    said = {"star": f"levels {cuts.level1_phe:g}/{cuts.level2_phe:g} phe", "input": path.name} | version_card("star")
     if job.settings.noise is not None and pedestal is not None:
         said["noise"] = f"{pedestal.added_mean_phe:.3f} +- {pedestal.added_rms_phe:.3f} phe added"
     return said

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from magicpy_assets.core.datalevels import Star, SuperStar
 from magicpy_assets.core.errors import InputError
 from magicpy_assets.core.runs import DataFile, McFile, parse_name
-from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run
+from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run, version_card
 from magicpy_assets.formats import star as star_files
 from magicpy_assets.formats.calibrated import DAY_S
 from magicpy_assets.formats.runcard import Runcard
@@ -83,7 +83,8 @@ def process(files1: list[Path], files2: list[Path], output: Path, log: Log) -> i
             info,
             events,
             provenance=star_files.read_provenance(files1[0])
-            | {"superstar": "matched by stereo number", "input": " ".join(path.name for path in files1 + files2)},
+            | {"superstar": "matched by stereo number", "input": " ".join(path.name for path in files1 + files2)}
+            | version_card("superstar"),
             drive=joined_drive(files1),
             original_mc={f"{name}_{tel}": values for tel in (1, 2) for name, values in (original or {}).items()}
             or None,

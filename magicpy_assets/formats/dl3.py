@@ -186,6 +186,31 @@ def refuse_mixture(chosen: Iterable[Entry]) -> None:
                     )
 
 
+def position_of(observations: Iterable[Any], source: str | None = None) -> tuple[float, float]:
+    """Return the position (ra, dec ICRS) of a source: from the table of sources, else from the files.
+
+    Without `source` it is the object that the files name.
+
+    Raises
+    ------
+    InputError
+        If the files are of several sources and none was named.
+    UnknownNameError
+        If the table does not know the source and the files do not say where it is.
+    """
+    cards = [observation.events.table.meta for observation in observations]
+    names = sorted({str(card.get("OBJECT", "")) for card in cards})
+    if source is None and len(names) > 1:
+        raise InputError(f"the files are of several sources: {', '.join(names)}", hint="choose one with --source")
+    try:
+        known = sources.by_name(source or names[0])
+    except UnknownNameError:
+        if any("RA_OBJ" not in card or "DEC_OBJ" not in card for card in cards):
+            raise
+        return float(cards[0]["RA_OBJ"]) % 360, float(cards[0]["DEC_OBJ"])
+    return known.ra_deg, known.dec_deg
+
+
 def is_simulated(observations: Iterable[Any]) -> bool:
     """Whether any of the observations says it is simulated."""
     return any(bool(observation.events.table.meta.get("SIMULATD", False)) for observation in observations)
@@ -205,12 +230,21 @@ def _observation(entry: Entry) -> Any:
         events = _event_list(hdus["EVENTS"])
         if "GTI" not in hdus:
             raise InputError(f"{entry.path}: no GTI table")
-        gti = GTI.from_table_hdu(_mended(hdus["GTI"]))
+        try:
+            gti = GTI.from_table_hdu(_mended(hdus["GTI"]))
+        except (KeyError, ValueError) as error:
+            raise InputError(f"{entry.path}: GTI cannot be read: {error!r}") from error
         responses = {}
         for component in entry.components:
             if component.kind not in ("events", "gti"):
-                table = _response_table(Table.read(_mended(hdus[component.hdu_name])))
-                responses[component.kind] = IRF_REGISTRY.get_cls(component.hdu_class).from_table(table)
+                try:
+                    table = _response_table(Table.read(_mended(hdus[component.hdu_name])))
+                    responses[component.kind] = IRF_REGISTRY.get_cls(component.hdu_class).from_table(table)
+                except (KeyError, ValueError, TypeError, IndexError) as error:
+                    raise InputError(
+                        f"{entry.path}: {component.hdu_name} cannot be read as {component.hdu_class}: {error!r}",
+                        hint="magicpy dl3 check says what is missing",
+                    ) from error
     _check_live_time(entry, float(gti.time_sum.to_value("s")))
     meta = ObservationMetaData.from_header(events.table.meta)
     return Observation(
@@ -230,7 +264,7 @@ def _event_list(hdu: Any) -> Any:
 
     try:
         events = EventListReader.from_gadf_hdu(_mended(hdu))
-    except ValueError as error:
+    except (KeyError, ValueError) as error:
         raise InputError(f"{hdu.fileinfo()['file'].name if hdu.fileinfo() else 'EVENTS'}: {error}") from error
     events.table["RA"] = events.table["RA"].quantity % (360 * events.table["RA"].unit)
     return events

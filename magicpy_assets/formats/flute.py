@@ -20,7 +20,8 @@ from magicpy_assets.core.errors import InputError, unknown
 from magicpy_assets.formats.root import open_root
 from magicpy_assets.science.exposure import Exposure
 from magicpy_assets.science.flux_points import SED_UNIT, FluxPointsResult
-from magicpy_assets.science.light_curve import FLUX_UNIT, LightCurveResult
+from magicpy_assets.science.light_curve import LightCurveResult
+from magicpy_assets.science.light_curve_points import FLUX_UNIT
 
 if TYPE_CHECKING:
     from astropy.table import Table

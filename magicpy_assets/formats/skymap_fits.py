@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from magicpy_assets.formats import gadf
-from magicpy_assets.science.background import EXCLUSION_RADIUS_DEG
+from magicpy_assets.science.field import EXCLUSION_RADIUS_DEG, OTHER_RADIUS_DEG
 from magicpy_assets.science.skymap import DISC_DEG, RING_DEG, SkymapResult
 
 SIGMA_EDGES = np.arange(-5.0, 5.01, 0.25)
@@ -19,8 +18,8 @@ def write_skymap(result: SkymapResult, path: Path) -> Path:
     """Write a map as FITS; returns the path.
 
     Images SIGNIFICANCE, EXCESS, ON and BACKGROUND (TAN, ICRS), a table DISTRIBUTION of the significances outside the
-    excluded circle, and a table SOURCES with the source and that circle, for markers. Simulated data says so in every
-    header.
+    excluded circles, and a table SOURCES with the source, the other known ones in the map, and the radius that is left
+    out around each, for markers. Simulated data says so in every header.
     """
     from astropy.io import fits
 
@@ -81,18 +80,10 @@ def _sky_cards(result: SkymapResult) -> dict[str, Any]:
     }
 
 
-def beside_the_source(result: SkymapResult) -> NDArray[np.float64]:
-    """Significances (n,) of the points whose disc lies outside the excluded circle."""
-    middle = 0.5 * (result.edges_deg[1:] + result.edges_deg[:-1])
-    distance = np.hypot(*np.meshgrid(middle, middle))
-    beside = np.isfinite(result.significance) & (distance > EXCLUSION_RADIUS_DEG + DISC_DEG)
-    return np.asarray(result.significance[beside], dtype=np.float64)
-
-
 def _distribution(result: SkymapResult) -> Any:
     from astropy.io import fits
 
-    counts = np.histogram(beside_the_source(result), SIGMA_EDGES)[0]
+    counts = np.histogram(result.significance[result.beside], SIGMA_EDGES)[0]
     columns = [
         fits.Column("SIGMA_LO", "E", array=SIGMA_EDGES[:-1]),
         fits.Column("SIGMA_HI", "E", array=SIGMA_EDGES[1:]),
@@ -108,10 +99,22 @@ def _distribution(result: SkymapResult) -> Any:
 def _sources(result: SkymapResult) -> Any:
     from astropy.io import fits
 
+    marked = result.marked
+    radii = [EXCLUSION_RADIUS_DEG, *(OTHER_RADIUS_DEG for _ in marked[1:])]
     columns = [
-        fits.Column("NAME", "40A", array=[result.exposure.source]),
-        fits.Column("RA", "D", unit="deg", array=[result.centre_deg[0]]),
-        fits.Column("DEC", "D", unit="deg", array=[result.centre_deg[1]]),
-        fits.Column("EXCLUDED", "E", unit="deg", array=[EXCLUSION_RADIUS_DEG]),
+        fits.Column("NAME", "40A", array=[one.name for one in marked]),
+        fits.Column("RA", "D", unit="deg", array=[one.ra_deg for one in marked]),
+        fits.Column("DEC", "D", unit="deg", array=[one.dec_deg for one in marked]),
+        fits.Column("EXCLUDED", "E", unit="deg", array=radii),
     ]
     return fits.BinTableHDU.from_columns(columns, name="SOURCES")
+
+
+def write_no_map(why: str, path: Path) -> Path:
+    """Write a FITS file without a map that says why there is none; returns the path."""
+    from astropy.io import fits
+
+    hdus = fits.HDUList([fits.PrimaryHDU()])
+    gadf.put_cards(hdus[0].header, {"CREATOR": (gadf.CREATOR, "program"), "NOMAP": (why, "why there is no map")})
+    gadf.write(path, hdus)
+    return path

@@ -8,7 +8,7 @@ from __future__ import annotations
 import glob
 import logging
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -114,6 +114,12 @@ class Declaration:
         Whether it fits is told by `check`. Keys that are not declared pass, for MARS knows more than is public.
         """
         self.values[key] = value
+        return self
+
+    def set_parameters(self, values: Mapping[str, Any]) -> Self:
+        """Set several run-card keys or flags."""
+        for key, value in values.items():
+            self.set_parameter(key, value)
         return self
 
     @property

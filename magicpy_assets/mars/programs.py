@@ -31,7 +31,7 @@ _FORESTS_OF = {
     "-LUTs": FOREST_FILES[4:],
 }
 _MONO_FLAGS = {"-RFgh": slice(0, 1), "-RFdisp": slice(1, 2), "-RFenStereo": slice(2, 3), "-LUTs": slice(3, 3)}
-SPECTRA_FILES = ("spectrum.json", "theta2.json", "light_curve.json")
+SPECTRA_FILES = ("spectrum.json", "theta2.json", "light_curve.json", "skymap.json", "skymap.fits")
 
 
 def forest_files(telescopes: Telescopes) -> tuple[str, ...]:
@@ -299,7 +299,7 @@ class Dl3(_ByName):
     always_embedded = True
     takes, makes = datalevels.Melibea, datalevels.DL3
     name = "dl3"
-    results_version = 3
+    results_version = 4
 
     def __init__(
         self, files: PathLike | Iterable[PathLike], mc: PathLike | Iterable[PathLike], out: PathLike = "."
@@ -338,7 +338,7 @@ class Spectra(Program):
 
     name = "spectra"
     always_embedded = True
-    results_version = 3
+    results_version = 4
 
     def __init__(self, files: PathLike | Iterable[PathLike], source: str, out: PathLike = ".") -> None:
         super().__init__(files, out)

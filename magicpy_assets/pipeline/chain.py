@@ -36,7 +36,7 @@ class Chain(Forests):
             return []
         test = tuple(task.product for task in self.judged("MC/test", cell, self.mc_images(cell, "test")))
         folder = self.layout.data(source, datalevels.DL3, cell, "index").parent
-        kind = self.session.settings.dl3.kind
+        cuts = self.session.settings.dl3.card()
         tasks = []
         for upstream in melibeas:
             name = data_name(upstream.product)
@@ -49,11 +49,11 @@ class Chain(Forests):
                 folder=folder,
                 inputs={"melibea": (upstream.product,), "MC test": test},
                 optional=frozenset({"MC test"}),
-                parameters={"dl3.kind": kind},
+                parameters=cuts,
                 results_version=programs.Dl3.results_version,
                 build=lambda inputs, out: programs.Dl3(
                     files=inputs["melibea"], mc=inputs["MC test"], out=out
-                ).set_parameter("dl3.kind", kind),
+                ).set_parameters(cuts),
                 finish=write_index,
             )
             tasks.append(self.add(task))
@@ -65,6 +65,7 @@ class Chain(Forests):
         if not upstream:
             return []
         folder = self.layout.data(source, datalevels.Spectra, cell, "spectrum.json").parent
+        how = self.session.settings.spectra.card_of(source)
         task = Task(
             stage=datalevels.Spectra.key,
             source=source,
@@ -74,8 +75,8 @@ class Chain(Forests):
             folder=folder,
             inputs={"DL3": tuple(task.product for task in upstream)},
             optional=frozenset({"DL3"}),
-            parameters={"source": source},
+            parameters={"source": source} | how,
             results_version=programs.Spectra.results_version,
-            build=lambda inputs, out: programs.Spectra(files=inputs["DL3"], source=source, out=out),
+            build=lambda inputs, out: programs.Spectra(files=inputs["DL3"], source=source, out=out).set_parameters(how),
         )
         return [self.add(task)]

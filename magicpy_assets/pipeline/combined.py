@@ -22,6 +22,7 @@ def plan_combined(session: Session, source: str, period: str | None = None) -> P
     if not ready:
         return Plan((), {})
     folder = session.layout.combined(source, period, "any").parent
+    how = session.settings.spectra.card_of(source)
     task = Task(
         stage=datalevels.Spectra.key,
         source=source,
@@ -31,9 +32,9 @@ def plan_combined(session: Session, source: str, period: str | None = None) -> P
         folder=folder,
         inputs={"DL3": tuple(item.product for item in ready)},
         optional=frozenset({"DL3"}),
-        parameters={"source": source},
+        parameters={"source": source} | how,
         results_version=programs.Spectra.results_version,
-        build=lambda inputs, out: programs.Spectra(files=inputs["DL3"], source=source, out=out),
+        build=lambda inputs, out: programs.Spectra(files=inputs["DL3"], source=source, out=out).set_parameters(how),
     )
     return Plan((task,), assess_all([task], frozenset()))
 

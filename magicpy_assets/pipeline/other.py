@@ -18,6 +18,7 @@ from magicpy_assets.core.telescopes import STEREO, Telescopes, alone
 from magicpy_assets.science.counts import ABOVE_300_GEV, FieldEvents, theta2, theta2_of_melibea
 from magicpy_assets.science.exposure import of_observations
 from magicpy_assets.science.live_time import measure, mjd_of
+from magicpy_assets.science.pointing import circular_mean_deg
 from magicpy_assets.science.selections import Selection, selection
 from magicpy_assets.science.verdict import Side
 
@@ -196,7 +197,10 @@ class _MelibeaRun:
             cuts.passes(self.events, self.telescopes) & np.isfinite(self.events["reco_ra_deg"].to_numpy())
         ]
         pointing = (
-            (15.0 * float(self.events["pointing_ra_h_1"].median()), float(self.events["pointing_dec_deg_1"].median()))
+            (
+                circular_mean_deg(15.0 * self.events["pointing_ra_h_1"].to_numpy(dtype=np.float64)),
+                float(self.events["pointing_dec_deg_1"].median()),
+            )
             if len(self.events)
             else self.position_deg
         )

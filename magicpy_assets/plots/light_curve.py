@@ -39,9 +39,10 @@ def light_curve_figure(result: LightCurveResult) -> Figure:
                 time[these], flux[these], yerr=error[these], xerr=width[these], fmt="o", ms=4.5, color=ON_COLOUR,
                 mfc=fill, elinewidth=1.2, label=f"{result.exposure.source}{', extrapolated' if open_ones else ''}",
             )  # fmt: skip
-    if is_limit.any():
+    drawn = is_limit & np.isfinite(limit)
+    if drawn.any():
         axes.errorbar(
-            time[is_limit], limit[is_limit], yerr=0.12 * limit.max(), xerr=width[is_limit], uplims=True, fmt="none",
+            time[drawn], limit[drawn], yerr=0.12 * limit[drawn].max(), xerr=width[drawn], uplims=True, fmt="none",
             ecolor=ON_COLOUR, elinewidth=1.2, capsize=2.5,
         )  # fmt: skip
     mean, mean_error = result.mean_flux, result.mean_flux_error
@@ -51,8 +52,9 @@ def light_curve_figure(result: LightCurveResult) -> Figure:
         axes.axhline(
             crab_flux(result.energy_min_tev), color=REFERENCE_COLOUR, ls="--", lw=1.2, label="Crab Nebula, MAGIC 2015"
         )
-    top = float(np.max(np.where(is_limit, limit, flux + error), initial=mean + mean_error))
-    axes.set_ylim(min(0.0, float((flux - error).min())), 1.35 * top)
+    shown = np.where(is_limit, limit, flux + error)
+    top = float(np.nanmax([mean + mean_error, *shown[np.isfinite(shown)]]))
+    axes.set_ylim(min(0.0, float(np.nanmin([0.0, *(flux - error)]))), 1.35 * top)
     axes.ticklabel_format(axis="y", style="sci", scilimits=(0, 0), useMathText=True)
     axes.set_xlabel(f"MJD - {origin:.0f} (d, UTC)")
     axes.set_ylabel(f"Flux above {1e3 * result.energy_min_tev:.0f} GeV ({FLUX_WORDS})")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from magicpy_assets.core import sources
 from magicpy_assets.plots.canvas import captioned, stamp_simulated
 
 if TYPE_CHECKING:
@@ -15,23 +14,19 @@ if TYPE_CHECKING:
 
     from magicpy_assets.science.skymap import SkymapResult
 
-SAME_PLACE_DEG = 0.05
-"""A source of the table this near to the centre is the one that the map is of."""
-
 
 def skymap_figure(result: SkymapResult) -> Figure:
     """Significance around the source, excess, and how significances are distributed outside the excluded circle.
 
     Known sources in the field are marked.
     """
-    from magicpy_assets.science.background import EXCLUSION_RADIUS_DEG
     from magicpy_assets.science.skymap import DISC_DEG, RING_DEG
 
     peak, peak_x, peak_y = result.peak
     caption = (
         f"{result.exposure.caption}. E > {1e3 * result.energy_min_tev:.0f} GeV; events within {DISC_DEG:g}° of each "
         f"point, background from a ring of {RING_DEG[0]:g}-{RING_DEG[1]:g}° corrected for acceptance, without the "
-        f"circle of {EXCLUSION_RADIUS_DEG:g}° around the source (dashed). Significance after Li & Ma (1983), eq. 17; "
+        "dashed circles around known sources. Significance after Li & Ma (1983), eq. 17; "
         f"highest {peak:.1f} σ at ({peak_x:+.2f}°, {peak_y:+.2f}°). Crosses: sources of the table of sources."
     )
     figure, bottom = captioned(caption, simulated=result.simulated, size=(14.6, 5.4))
@@ -45,9 +40,9 @@ def skymap_figure(result: SkymapResult) -> Figure:
         image = axes.pcolormesh(result.edges_deg, result.edges_deg, values, cmap="inferno", vmin=low, vmax=high)
         figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03)
         axes.set_title(label, fontsize=10)
-        _sky(axes, result, EXCLUSION_RADIUS_DEG)
+        _sky(axes, result)
     axes = figure.add_axes((0.805, bottom + 0.03, 0.185, height))
-    _distribution(axes, result, EXCLUSION_RADIUS_DEG + DISC_DEG)
+    _distribution(axes, result)
     figure.suptitle(f"{result.exposure.source}: sky map")
     return stamp_simulated(figure, result.simulated)
 
@@ -57,10 +52,11 @@ def _span(result: SkymapResult) -> tuple[float, float]:
     return float(seen.min()), float(max(seen.max(), 1.0))
 
 
-def _sky(axes: Axes, result: SkymapResult, excluded_deg: float) -> None:
-    """Axes of the sky with the excluded circle and the known sources."""
+def _sky(axes: Axes, result: SkymapResult) -> None:
+    """Axes of the sky with the excluded circles and the known sources."""
     turn = np.linspace(0, 2 * np.pi, 100)
-    axes.plot(excluded_deg * np.cos(turn), excluded_deg * np.sin(turn), color="white", ls="--", lw=0.9)
+    for x, y, radius in result.excluded:
+        axes.plot(x + radius * np.cos(turn), y + radius * np.sin(turn), color="white", ls="--", lw=0.9)
     for name, x, y in known_sources(result):
         axes.plot(x, y, marker="+", color="white", ms=10, ls="none")
         axes.annotate(name, (x, y), xytext=(6, 6), textcoords="offset points", color="white", fontsize=8)
@@ -74,24 +70,18 @@ def _sky(axes: Axes, result: SkymapResult, excluded_deg: float) -> None:
 
 def known_sources(result: SkymapResult) -> list[tuple[str, float, float]]:
     """Return name and offsets (deg) of what a map shows: its own source at the centre, and others of the table."""
-    from magicpy_assets.science.counts import tangent_plane
+    from magicpy_assets.science.pointing import tangent_plane
 
-    reach = float(result.edges_deg[-1])
-    found = [(result.exposure.source, 0.0, 0.0)]
-    field = sources.search(ra_deg=result.centre_deg[0], dec_deg=result.centre_deg[1], radius_deg=1.5 * reach)
-    x, y = tangent_plane(field["ra_deg"].to_numpy(), field["dec_deg"].to_numpy(), *result.centre_deg)
-    for name, its_x, its_y in zip(field["name"], x, y, strict=True):
-        apart = float(np.hypot(its_x, its_y))
-        if apart > SAME_PLACE_DEG and max(abs(its_x), abs(its_y)) < reach:
-            found.append((str(name), float(its_x), float(its_y)))
+    found = []
+    for one in result.marked:
+        x, y = tangent_plane(np.array(one.ra_deg), np.array(one.dec_deg), *result.centre_deg)
+        found.append((one.name, float(x), float(y)))
     return found
 
 
-def _distribution(axes: Axes, result: SkymapResult, inner_deg: float) -> None:
-    middle = 0.5 * (result.edges_deg[1:] + result.edges_deg[:-1])
-    outside = np.isfinite(result.significance) & (np.hypot(*np.meshgrid(middle, middle)) > inner_deg)
+def _distribution(axes: Axes, result: SkymapResult) -> None:
     steps = np.linspace(-5, 5, 41)
-    values = result.significance[outside]
+    values = result.significance[result.beside]
     axes.hist(values, steps.tolist(), density=True, color="#9aa5b1", label="beside the source")
     axes.plot(steps, np.exp(-0.5 * steps**2) / np.sqrt(2 * np.pi), color="#c0392b", label="normal")
     axes.set_xlabel("Significance (σ)")

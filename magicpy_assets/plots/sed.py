@@ -22,6 +22,12 @@ LABELS = {
     "power_law": (("index", "index", ""),),
     "log_parabola": (("alpha", "α", ""), ("beta_log10", "β", "")),
     "power_law_cutoff": (("index", "index", ""), ("lambda_", r"1/E$_{cut}$", " TeV$^{-1}$")),
+    "power_law_super_cutoff": (
+        ("index", "index", ""),
+        ("lambda_", r"1/E$_{cut}$", " TeV$^{-1}$"),
+        ("alpha", "to the power", ""),
+    ),
+    "log_parabola_cutoff": (("alpha", "α", ""), ("beta_log10", "β", ""), ("lambda_", r"1/E$_{cut}$", " TeV$^{-1}$")),
     "broken_power_law": (("index1", "index", ""), ("index2", "then", ""), ("ebreak", r"E$_{break}$", " TeV")),
 }
 """What is said of each shape beside its flux: parameter, symbol, unit."""
@@ -32,15 +38,21 @@ def sed_figure(result: SpectrumResult, *, reference: bool | None = None) -> Figu
 
     `reference` draws MAGIC's Crab Nebula of 2015; by default only if the source is the Crab.
     """
-    caption = f"{result.caption} Band: 1 σ, statistical. Points with less than 2 σ are upper limits (95 %)."
+    bands = "statistical; the wider one with systematic errors" if result.systematics.any else "statistical"
+    caption = f"{result.caption} Band: 1 σ, {bands}. Points with less than 2 σ are upper limits (95 %, one-sided)."
     figure, axes, lower = _panels(caption, result)
     if lower is not None:
         _draw_residuals(lower, result)
     curve = result.butterfly
     energy, dnde = curve["energy"].to_value("TeV"), curve["dnde"].to_value("TeV-1 cm-2 s-1")
     sed = energy**2 * dnde
-    spread = np.exp(np.minimum(curve["dnde_err"].to_value("TeV-1 cm-2 s-1") / np.maximum(dnde, 1e-40), 5.0))
-    axes.fill_between(energy, sed / spread, sed * spread, color=FIT_COLOUR, alpha=0.2, lw=0)
+    error = curve["dnde_err"].to_value("TeV-1 cm-2 s-1")
+    errors = [error]
+    if "dnde_systematic" in curve.colnames:
+        errors.append(np.hypot(error, curve["dnde_systematic"].to_value("TeV-1 cm-2 s-1")))
+    for one in errors:
+        spread = np.exp(np.minimum(one / np.maximum(dnde, 1e-40), 5.0))
+        axes.fill_between(energy, sed / spread, sed * spread, color=FIT_COLOUR, alpha=0.2, lw=0)
     axes.plot(energy, sed, color=FIT_COLOUR, label=_fit_label(result))
     if result.redshift is not None:
         unabsorbed = result.intrinsic_butterfly["dnde"].to_value("TeV-1 cm-2 s-1")
@@ -134,8 +146,12 @@ def _draw_points(axes: Axes, result: SpectrumResult | FluxPointsResult, label: s
 
 def _fit_label(result: SpectrumResult) -> str:
     words = rf"f$_0$ = {with_error(*result.parameter('amplitude'))} TeV$^{{-1}}$ {FLUX_WORDS}"
-    shown = [f"{symbol} = {_plain(*result.parameter(name))}{unit}" for name, symbol, unit in LABELS[result.model_name]]
-    note = r" (log$_{10}$, at 1 TeV)" if result.model_name == "log_parabola" else ""
+    shown = [
+        f"{symbol} = {_plain(*result.parameter(name))}{unit}"
+        for name, symbol, unit in LABELS[result.model_name]
+        if name not in result.fixed
+    ]
+    note = r" (log$_{10}$, at 1 TeV)" if result.model_name.startswith("log_parabola") else ""
     return f"{shape(result.model_name).words}, {words},\n{', '.join(shown)}{note}"
 
 

@@ -6,6 +6,7 @@ centre of the camera. What is counted is said by a selection, see :mod:`magicpy_
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 from magicpy_assets.core.errors import InputError, OutOfRangeError
 from magicpy_assets.core.telescopes import STEREO, Telescopes
 from magicpy_assets.science.exposure import Exposure, of_observations
+from magicpy_assets.science.field import OTHER_RADIUS_DEG, neighbours
 from magicpy_assets.science.live_time import measure, mjd_of
+from magicpy_assets.science.pointing import circular_mean_deg, tangent_plane
 from magicpy_assets.science.selections import Selection
 from magicpy_assets.science.theta2 import Theta2Result, grown, li_ma
 
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from magicpy_assets.science.cuts import Cuts
+
+logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
 
@@ -64,19 +69,6 @@ class FieldEvents:
         return theta2
 
 
-def tangent_plane(
-    ra_deg: Floats, dec_deg: Floats, centre_ra_deg: float, centre_dec_deg: float
-) -> tuple[Floats, Floats]:
-    """Gnomonic offsets (deg) towards increasing right ascension and declination; NaN beyond 90° of the centre."""
-    ra = np.radians(np.asarray(ra_deg, dtype=np.float64) - centre_ra_deg)
-    dec, centre_dec = np.radians(np.asarray(dec_deg, dtype=np.float64)), np.radians(centre_dec_deg)
-    depth = np.sin(centre_dec) * np.sin(dec) + np.cos(centre_dec) * np.cos(dec) * np.cos(ra)
-    depth = np.where(depth > 0, depth, np.nan)
-    x = np.cos(dec) * np.sin(ra) / depth
-    y = (np.cos(centre_dec) * np.sin(dec) - np.sin(centre_dec) * np.cos(dec) * np.cos(ra)) / depth
-    return np.degrees(x), np.degrees(y)
-
-
 def theta2(
     observations: Sequence[Any],
     position_deg: tuple[float, float],
@@ -93,6 +85,8 @@ def theta2(
     exposure = of_observations(observations)
     in_time = sorted(observations, key=lambda one: float(one.gti.time_start.utc.mjd.min()))
     fields = [field_of(observation, position_deg, chosen) for observation in in_time]
+    pointings = {(float(one.events.table.meta["RA_PNT"]), float(one.events.table.meta["DEC_PNT"])) for one in in_time}
+    _warn_of_neighbours(pointings, position_deg, n_off)
     live = [float(observation.observation_live_time_duration.to_value("s")) for observation in in_time]
     return count(fields, exposure, chosen, n_off=n_off, live_times_s=live)
 
@@ -112,15 +106,18 @@ def theta2_of_melibea(
     `runs` gives the events (columns as in melibea files) by run number; each run has one wobble position. The live time
     is that of all events before the cuts.
     """
-    fields, times, zeniths = [], [], []
+    fields, times, zeniths, pointings = [], [], [], set()
     for events in runs.values():
-        pointing = (15.0 * float(events["pointing_ra_h_1"].median()), float(events["pointing_dec_deg_1"].median()))
+        right_ascension = circular_mean_deg(15.0 * events["pointing_ra_h_1"].to_numpy(dtype=np.float64))
+        pointing = (right_ascension, float(events["pointing_dec_deg_1"].median()))
+        pointings.add(pointing)
         kept = events[selection.passes(events, telescopes) & np.isfinite(events["reco_ra_deg"].to_numpy())]
         ra_deg, dec_deg = (kept[name].to_numpy(dtype=np.float64) for name in ("reco_ra_deg", "reco_dec_deg"))
         fields.append(FieldEvents.on_sky(ra_deg, dec_deg, pointing, position_deg))
         mjd = mjd_of(events)
         times.append(measure(mjd, events["time_diff_s_1"].to_numpy() if "time_diff_s_1" in events else None))
         zeniths.append(float(events["pointing_zd_deg_1"].mean()))
+    _warn_of_neighbours(pointings, position_deg, n_off)
     exposure = Exposure(
         source=source,
         runs=tuple(runs),
@@ -134,6 +131,26 @@ def theta2_of_melibea(
     order = np.argsort([float(one.intervals_mjd.min()) for one in times])
     in_time, live = [fields[k] for k in order], [times[k].live_time_s for k in order]
     return count(in_time, exposure, selection, n_off=n_off, live_times_s=live)
+
+
+def _warn_of_neighbours(
+    pointings_deg: Iterable[tuple[float, float]], position_deg: tuple[float, float], n_off: int
+) -> None:
+    """Say which known sources lie in off regions; θ² keeps its regions, so that all runs have the same on/off ratio."""
+    found = set()
+    for pointing in pointings_deg:
+        x, y = tangent_plane(np.array(position_deg[0]), np.array(position_deg[1]), *pointing)
+        angles = 2 * np.pi * np.arange(1, n_off + 1) / (n_off + 1)
+        off_x, off_y = np.cos(angles) * x - np.sin(angles) * y, np.sin(angles) * x + np.cos(angles) * y
+        for other in neighbours(position_deg):
+            other_x, other_y = tangent_plane(np.array(other.ra_deg), np.array(other.dec_deg), *pointing)
+            if np.any(np.hypot(off_x - other_x, off_y - other_y) < OTHER_RADIUS_DEG):
+                found.add(other.name)
+    if found:
+        logger.warning(
+            "off regions are less than %g° from known sources, so the background of θ² may be too high: %s",
+            OTHER_RADIUS_DEG, ", ".join(sorted(found)),
+        )  # fmt: skip
 
 
 def field_of(observation: Any, position_deg: tuple[float, float], chosen: Selection) -> FieldEvents:

@@ -103,6 +103,23 @@ def of_observations(observations: Sequence[Any]) -> Exposure:
     )
 
 
+def together(parts: Sequence[Exposure]) -> Exposure:
+    """Add up exposures; a run that is in several counts once in the list of runs, and its time as often as it is."""
+    zeniths = [zd for part in parts if part.zd_range_deg is not None for zd in part.zd_range_deg]
+    return Exposure(
+        source=", ".join(_distinct(part.source for part in parts)),
+        runs=tuple(dict.fromkeys(run for part in parts for run in part.runs)),
+        live_time_s=sum(part.live_time_s for part in parts),
+        start_mjd=min(part.start_mjd for part in parts),
+        stop_mjd=max(part.stop_mjd for part in parts),
+        zd_range_deg=(min(zeniths), max(zeniths)) if zeniths else None,
+        simulated=any(part.simulated for part in parts),
+        forests=_distinct(word for part in parts for word in part.forests),
+        cuts=_distinct(word for part in parts for word in part.cuts),
+        array=" and ".join(_distinct(part.array for part in parts)),
+    )
+
+
 def _array_of(card: Mapping[str, Any]) -> str:
     """Return what is said of a single telescope of MAGIC; nothing of more, or of other instruments."""
     mono = {one.key: one.text for one in telescopes.ALL if one.is_mono}

@@ -7,8 +7,8 @@ assumed spectrum predicts for it, times that spectrum's integral flux: one count
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,11 +17,20 @@ from numpy.typing import NDArray
 
 from magicpy_assets.core.errors import InputError
 from magicpy_assets.science import on_off
-from magicpy_assets.science.exposure import Exposure, of_observations
+from magicpy_assets.science.exposure import Exposure, of_observations, together
 from magicpy_assets.science.exposure import from_dict as exposure_from
+from magicpy_assets.science.light_curve_points import (
+    FLUX_UNIT,
+    add_systematic,
+    chi2_of_constant,
+    flux_of,
+    fractional_variability,
+    point,
+    points_table,
+)
 from magicpy_assets.science.results import Result, meta_of, plain, rows_of, table_of
-from magicpy_assets.science.sed_points import LIMIT_BELOW_TS, LIMIT_SIGMA
 from magicpy_assets.science.spectral_models import CEILING_TEV, power_law
+from magicpy_assets.science.systematics import Systematics
 from magicpy_assets.science.time_bins import RunCounts, edges_of, grouped, run_counts, within
 
 if TYPE_CHECKING:
@@ -32,14 +41,14 @@ logger = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
 
 BINS = "bins"
-FLUX_UNIT = "cm-2 s-1"
 
 
 @dataclass(frozen=True)
 class LightCurveResult(Result):
     """Integral fluxes above `energy_min_tev` in cm⁻² s⁻¹; times in MJD (UTC).
 
-    `mean_flux` is that of all runs together, `mean_flux_ul` its upper limit (95 %).
+    `mean_flux` is that of all runs together, `mean_flux_ul` its upper limit (95 %, one-sided). If systematic errors
+    were asked for, the table has them as `systematic`.
     """
 
     name: ClassVar[str] = "light_curve"
@@ -55,6 +64,7 @@ class LightCurveResult(Result):
     variability: float = float("nan")
     variability_error: float = float("nan")
     mean_flux_ul: float = float("nan")
+    systematics: Systematics = field(default_factory=Systematics)
 
     @property
     def caption(self) -> str:
@@ -62,14 +72,14 @@ class LightCurveResult(Result):
         kept = {"run": "run", "night": "night", "blocks": "Bayesian block of runs", BINS: "bin of time"}[self.binning]
         words = (
             f"{self.exposure.caption}. One point per {kept}, assumed spectrum: {self.spectrum_words}. Points below 2 σ"
-            f" are upper limits (95 %). Constant flux: χ² = {self.chi2_constant:.1f} for {self.degrees_of_freedom}"
-            f" degrees of freedom, p = {self.p_constant:.2g}."
+            f" are upper limits (95 %, one-sided). Constant flux: χ² = {self.chi2_constant:.1f} for "
+            f"{self.degrees_of_freedom} degrees of freedom, p = {self.p_constant:.2g}."
         )
         if self.variability == self.variability:
             words += f" Fractional variability {self.variability:.2f} ± {self.variability_error:.2f}."
         if "extrapolated" in self.table.colnames and bool(np.any(self.table["extrapolated"])):
             words += " Open points were counted at higher energies and extrapolated with the assumed spectrum."
-        return words
+        return words + self.systematics.text
 
     @property
     def gammapy(self) -> Any:
@@ -132,6 +142,7 @@ class LightCurveResult(Result):
                 "degrees_of_freedom": self.degrees_of_freedom,
                 "probability": self.p_constant,
             },
+            "systematics": asdict(self.systematics),
             "fractional_variability": {"value": self.variability, "error": self.variability_error, "unit": ""},
             "points": rows_of(self.table),
             "exposure": self.exposure.to_dict(),
@@ -144,7 +155,7 @@ class LightCurveResult(Result):
         exposure = exposure_from(document["exposure"])
         return cls(
             exposure=exposure,
-            table=table_of(document["points"], meta_of(exposure)),
+            table=table_of(document["points"], _meta(exposure)),
             binning=document["binning"],
             energy_min_tev=document["energy_min"]["value"],
             spectrum_words=document["spectrum"],
@@ -155,7 +166,12 @@ class LightCurveResult(Result):
             variability=_number(document.get("fractional_variability", {}).get("value")),
             variability_error=_number(document.get("fractional_variability", {}).get("error")),
             mean_flux_ul=_number(document["mean_flux"].get("limit")),
+            systematics=Systematics(**document.get("systematics", {})),
         )
+
+
+def _meta(exposure: Exposure) -> dict[str, Any]:
+    return meta_of(exposure) | {"time_format": "MJD", "time_scale": "UTC"}
 
 
 def _number(value: float | None) -> float:
@@ -170,6 +186,7 @@ def light_curve(
     energy_min_tev: float = 0.3,
     model: Any = None,
     n_off: int = 3,
+    systematics: Systematics | None = None,
 ) -> LightCurveResult:
     """Light curve of the source at `position_deg` (ra, dec ICRS) above an energy.
 
@@ -188,29 +205,38 @@ def light_curve(
         Spectral model of gammapy whose shape is assumed; by default a power law of index 2.5.
     n_off
         Number of off regions.
+    systematics
+        How wrong energies, fluxes and background may be.
 
     Raises
     ------
-    UnknownNameError, InputError
-        For a binning that is none, or bins without data.
+    UnknownNameError
+        For a binning that is none.
+    InputError
+        If there are no observations, or no bin holds any; bins without data are left out.
     """
     exposure = of_observations(observations)
     spectrum = model if model is not None else power_law()
     model_flux = _integral_flux(spectrum, energy_min_tev)
 
-    def counted(some: Sequence[Any]) -> list[RunCounts]:
-        wanted = (energy_min_tev, None)
-        datasets = on_off.reduce(some, position_deg, energy_range_tev=wanted, n_off=n_off, edge_tev=energy_min_tev)
+    def counted(some: Sequence[Any], factors: tuple[float, float] = (1.0, 1.0)) -> list[RunCounts]:
+        datasets = on_off.reduce(
+            some, position_deg, energy_range_tev=(energy_min_tev, None), n_off=n_off, edge_tev=energy_min_tev,
+            factors=factors,
+        )  # fmt: skip
         return [run_counts(dataset, spectrum) for dataset in datasets]
 
     edges = edges_of(by, observations)
     if edges is None:
-        groups = grouped(counted(observations), str(by), model_flux)
+        used = list(observations)
+        groups = grouped(counted(used), str(by), model_flux)
     else:
-        parts = [within(observations, *pair) for pair in pairwise(edges)]
-        groups = {f"{low:.4f}": counted(part) for low, part in zip(edges, parts, strict=False) if part}
-        if not groups:
+        parts = {f"{low:.4f}": within(observations, low, high) for low, high in pairwise(edges)}
+        used = [part for inside in parts.values() for part in inside]
+        if not used:
             raise InputError("no data in any bin of the light curve", hint=f"the data are of {exposure.caption}")
+        exposure = together([of_observations([part]) for part in used])
+        groups = {label: counted(inside) for label, inside in parts.items() if inside}
     runs = [run for group in groups.values() for run in group]
     late = [run for run in runs if run.from_tev > 1.001 * energy_min_tev]
     if late:
@@ -218,10 +244,16 @@ def light_curve(
             "%d of %d runs counted from up to %.3g TeV on; below, the flux is extrapolated",
             len(late), len(runs), max(run.from_tev for run in late),
         )  # fmt: skip
-    table = _points(groups, model_flux, energy_min_tev)
-    table.meta = meta_of(exposure)
-    together = _point("all", runs, model_flux, energy_min_tev)
-    mean, error = together["flux"], together["flux_err"]
+    table = points_table(groups, model_flux, energy_min_tev)
+    table.meta = _meta(exposure)
+    whole = point("all", runs, model_flux, energy_min_tev)
+    mean, error = whole["flux"], whole["flux_err"]
+    asked = systematics or Systematics()
+    if asked.any:
+        shift = 1 + asked.energy_scale, 1 - asked.energy_scale
+        fluxes = [flux_of(counted(used, (factor, 1.0)), model_flux) for factor in shift if asked.energy_scale]
+        share = abs(fluxes[0] - fluxes[1]) / (2 * mean) if fluxes and mean > 0 else 0.0
+        add_systematic(table, asked, share, model_flux)
     variability = fractional_variability(np.asarray(table["flux"]), np.asarray(table["flux_err"]))
     return LightCurveResult(
         exposure=exposure,
@@ -231,91 +263,16 @@ def light_curve(
         spectrum_words=" ".join(f"{p.name} {p.value:.3g}" for p in spectrum.parameters if p.name != "reference"),
         mean_flux=mean,
         mean_flux_error=error,
-        chi2_constant=_chi2_of_constant(table, mean / model_flux),
+        chi2_constant=chi2_of_constant(table, mean / model_flux),
         degrees_of_freedom=len(table) - 1,
         variability=variability[0],
         variability_error=variability[1],
-        mean_flux_ul=together["flux_ul"],
+        mean_flux_ul=whole["flux_ul"],
+        systematics=asked,
     )
-
-
-def fractional_variability(flux: Floats, error: Floats) -> tuple[float, float]:
-    """Fractional variability of fluxes with errors, and its error (Vaughan et al. 2003, MNRAS 345, 1271, eq. 10, B2).
-
-    Not a number where the scatter is not larger than the errors, or with fewer than three points.
-    """
-    n, mean = len(flux), float(np.mean(flux)) if len(flux) else 0.0
-    if n < 3 or mean <= 0:
-        return float("nan"), float("nan")
-    mean_square = float(np.mean(error**2))
-    more = (float(np.var(flux, ddof=1)) - mean_square) / mean**2
-    if more <= 0:
-        return float("nan"), float("nan")
-    share = float(np.sqrt(more))
-    noise = float(np.sqrt(2 / n)) * mean_square / mean**2
-    other = float(np.sqrt(mean_square / n)) * 2 * share / mean
-    return share, float(np.hypot(noise, other)) / (2 * share)
-
-
-def _points(groups: Mapping[str, Sequence[RunCounts]], model_flux: float, energy_min_tev: float) -> Table:
-    """One row per point. Columns: times, runs, counts, prediction, flux with error, limit, significance."""
-    from astropy.table import Table
-
-    rows = [_point(label, group, model_flux, energy_min_tev) for label, group in groups.items()]
-    table = Table(rows=rows)
-    for name in ("flux", "flux_err", "flux_ul"):
-        table[name].unit = FLUX_UNIT
-    table["live_time"].unit = "s"
-    table["energy_from"].unit = "TeV"
-    table.sort("start_mjd")
-    return table
-
-
-def _point(label: str, group: Sequence[RunCounts], model_flux: float, energy_min_tev: float) -> dict[str, Any]:
-    from gammapy.stats import WStatCountsStatistic
-
-    n_on, n_off = sum(run.n_on for run in group), sum(run.n_off for run in group)
-    predicted = sum(run.predicted for run in group)
-    background = sum(run.alpha * run.n_off for run in group)
-    alpha = background / n_off if n_off > 0 else group[0].alpha
-    statistic = WStatCountsStatistic(n_on, n_off, alpha)
-    scale = model_flux / predicted if predicted > 0 else float("nan")
-    significance = float(statistic.sqrt_ts) if n_on + n_off > 0 else 0.0
-    error = scale * float(np.sqrt(max(n_on, 1) + alpha**2 * max(n_off, 1)))
-    limit = scale * float(statistic.compute_upper_limit(LIMIT_SIGMA))
-    return {
-        "label": label,
-        "start_mjd": min(run.start_mjd for run in group),
-        "stop_mjd": max(run.stop_mjd for run in group),
-        "runs": len(group),
-        "live_time": sum(run.live_time_s for run in group),
-        "n_on": n_on,
-        "n_off": n_off,
-        "alpha": alpha,
-        "predicted": predicted,
-        "energy_from": max(run.from_tev for run in group),
-        "extrapolated": any(run.from_tev > 1.001 * energy_min_tev for run in group),
-        "significance": significance,
-        "flux": scale * (n_on - background),
-        "flux_err": error,
-        "flux_ul": max(limit, LIMIT_SIGMA * error),
-        "is_ul": significance**2 < LIMIT_BELOW_TS or n_on <= background,
-    }
 
 
 def _integral_flux(spectrum: Any, energy_min_tev: float) -> float:
     import astropy.units as u
 
     return float(spectrum.integral(energy_min_tev * u.TeV, CEILING_TEV * u.TeV).to_value(FLUX_UNIT))
-
-
-def _chi2_of_constant(table: Table, level: float) -> float:
-    """Chi² of a constant at `level` times the assumed spectrum, with the variances that this constant expects.
-
-    With the variances observed, points that fluctuate down would count more, and the mean of few counts be too low.
-    """
-    alpha, n_off = np.asarray(table["alpha"]), np.asarray(table["n_off"])
-    expected = level * np.asarray(table["predicted"])
-    excess = np.asarray(table["n_on"]) - alpha * n_off
-    variance = np.maximum(expected, 0) + alpha * n_off + alpha**2 * np.maximum(n_off, 1)
-    return float(((excess - expected) ** 2 / np.maximum(variance, 1e-9)).sum())

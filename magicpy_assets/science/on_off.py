@@ -1,21 +1,20 @@
 """From gammapy observations to on/off counts per energy: axes, regions, energy thresholds, stacking.
 
-This is the one place that knows what a MAGIC-like point-like analysis needs of gammapy (reflected regions, the on
-region's radius from the data, no containment correction). Spectrum and light curve start from here.
+This is the one place that knows what an analysis like MAGIC's needs of gammapy; where events are counted is said by
+:mod:`magicpy_assets.science.regions`. Spectrum and light curve start from here.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from magicpy_assets.core.errors import InputError, OutOfRangeError
-
-logger = logging.getLogger(__name__)
+from magicpy_assets.core.errors import InputError
+from magicpy_assets.science import regions
+from magicpy_assets.science.field import Neighbour, neighbours
 
 BINS_PER_DECADE_RECO = 10
 BINS_PER_DECADE_TRUE = 20
@@ -23,8 +22,6 @@ TRUE_RANGE_TEV = (0.01, 100.0)
 RECO_FLOOR_TEV = 0.05
 """Below, the energy-dependent on regions of MAGIC are so large that three off regions overlap at 0.4°."""
 RECO_CEILING_TEV = 50.0
-SHORT_RUN_S = 600.0
-"""Runs shorter than this are stacked before a fit: the on/off likelihood is biased where off counts are few per bin."""
 THRESHOLD_FRACTION = 0.1
 
 
@@ -36,15 +33,16 @@ class EnergyRange:
     high_tev: float
 
 
-def safe_range(observation: Any) -> EnergyRange:
+def safe_range(observation: Any, position_deg: tuple[float, float] | None = None) -> EnergyRange:
     """Energies at which the effective area can be trusted.
 
     From LO_THRES and HI_THRES of the effective area where the file gives them, else from where the area passes 10 % of
-    its maximum to where it ends. Evaluated at the offset of the target.
+    its maximum to where it ends. Evaluated at the offset of the source at `position_deg` (ra, dec ICRS), by default of
+    the object that the file names, or at the nearest offset that there is.
     """
     aeff = observation.aeff
     energy = aeff.axes["energy_true"]
-    area = aeff.data.mean(axis=1) if aeff.data.ndim > 1 else aeff.data
+    area = _area_at(observation, position_deg or _object_of(observation))
     used = np.flatnonzero(area > THRESHOLD_FRACTION * area.max())
     if used.size == 0:
         raise InputError(f"run {observation.obs_id}: the effective area is zero at all energies")
@@ -53,6 +51,23 @@ def safe_range(observation: Any) -> EnergyRange:
     low = float(aeff.meta.get("LO_THRES") or low)
     high = float(aeff.meta.get("HI_THRES") or high)
     return EnergyRange(low, high)
+
+
+def _object_of(observation: Any) -> tuple[float, float]:
+    cards = observation.events.table.meta
+    return tuple(float(cards.get(f"{name}_OBJ", cards[f"{name}_PNT"])) for name in ("RA", "DEC"))  # type: ignore[return-value]
+
+
+def _area_at(observation: Any, position_deg: tuple[float, float]) -> Any:
+    """Effective area at the offset of a position, by true energy; beyond the offsets of the file that of the last."""
+    import astropy.units as u
+
+    aeff = observation.aeff
+    offsets = aeff.axes["offset"].center.to_value("deg")
+    offset = float(np.clip(regions.offset_deg(observation, position_deg), offsets.min(), offsets.max()))
+    if len(offsets) == 1:
+        return aeff.data[:, 0]
+    return np.ravel(aeff.evaluate(energy_true=aeff.axes["energy_true"].center, offset=offset * u.deg).to_value("m2"))
 
 
 def peak_energy_tev(observations: Sequence[Any], index: float = 2.6) -> float:
@@ -77,13 +92,15 @@ def reduce(
     energy_range_tev: tuple[float | None, float | None] = (None, None),
     n_off: int = 3,
     edge_tev: float = 1.0,
-    energy_factor: float = 1.0,
+    factors: tuple[float, float] = (1.0, 1.0),
+    avoid: Sequence[Neighbour] | None = None,
 ) -> Any:
     """Return gammapy Datasets with one on/off spectrum per observation.
 
     Each has its safe range as mask: the energies of :func:`safe_range` cut to `energy_range_tev` (None: no further
     cut), rounded inwards to the common axis of 10 bins per decade, of which `edge_tev` is an edge.
-    `energy_factor` scales the estimated energies of all events, to see what a wrong energy scale would do.
+    `factors` scale the estimated energies of all events, and the background, to see what wrong ones would do. Off
+    regions that hold one of the sources `avoid` (by default the known ones of the field) are not used.
 
     Raises
     ------
@@ -97,8 +114,17 @@ def reduce(
     if len(observations) == 0:
         raise InputError("no observations: there is nothing to analyse", hint="look at the run selection")
     axis = _reco_axis(edge_tev)
-    scaled = observations if energy_factor == 1.0 else [_scaled(one, energy_factor) for one in observations]
-    return Datasets([_reduce_one(one, position_deg, energy_range_tev, n_off, axis) for one in scaled])
+    scaled = observations if factors[0] == 1.0 else [_scaled(one, factors[0]) for one in observations]
+    others = neighbours(position_deg) if avoid is None else tuple(avoid)
+    radius_deg = regions.psf_radius_deg(observations, position_deg)
+    datasets = []
+    for one in scaled:
+        region = regions.on_region(one, position_deg, radius_deg)
+        dataset = regions.with_off_counts(_on_counts(one, region, axis), one, n_off, others)
+        dataset.mask_safe = _mask(one, dataset, position_deg, energy_range_tev)
+        dataset.acceptance_off.data = dataset.acceptance_off.data / factors[1]
+        datasets.append(dataset)
+    return Datasets(datasets)
 
 
 def _scaled(observation: Any, factor: float) -> Any:
@@ -110,38 +136,39 @@ def _scaled(observation: Any, factor: float) -> Any:
     return observation.copy(in_memory=True, events=EventList(table))
 
 
-def stacked(datasets: Any, *, always: bool | None = None, groups: Mapping[int, str] | None = None) -> Any:
-    """Stack runs, each group into one dataset, when they are short (median live time below 10 minutes) or `always`.
+def stacked(datasets: Any, groups: Mapping[int, str] | None = None) -> Any:
+    """Stack runs, those of each group into one dataset; without groups all of them.
 
-    Runs whose on regions differ in kind (fixed and energy-dependent radius) are left alone; the very same object comes
-    back when nothing is stacked.
+    The W statistic finds the background of each bin of each dataset from its off counts. Where these are few it takes
+    signal for background, and the more so the finer the data are cut: runs of 15 to 20 minutes, fitted jointly, give a
+    flux that is too low and a spectrum too soft (docs/results.md has numbers). Runs whose on regions differ in kind
+    (fixed and energy-dependent radius) are left alone; the very same object comes back when nothing is stacked.
     """
     from gammapy.datasets import Datasets
 
     if not groups:
-        return _stacked(datasets, "stacked", always)
+        return _stacked(datasets, "stacked")
     named = {
         label: [d for d in datasets if groups.get(int(d.name), "") == label] for label in sorted(set(groups.values()))
     }
     left = [dataset for dataset in datasets if int(dataset.name) not in groups]
-    parts = [_stacked(Datasets(part), label, always) for label, part in named.items() if part]
+    parts = [_stacked(Datasets(part), label) for label, part in named.items() if part]
     return Datasets([dataset for part in (*parts, left) for dataset in part])
 
 
-def _stacked(datasets: Any, name: str, always: bool | None) -> Any:
-    """Stack runs into one dataset; its on/off ratio is the mean over the runs, weighted with their time."""
+def _stacked(datasets: Any, name: str) -> Any:
+    """Stack runs into one dataset; its on/off ratio is that of the exposures, weighted with the time of the runs."""
     from gammapy.datasets import Datasets
 
-    short = np.median([dataset.gti.time_sum.to_value("s") for dataset in datasets]) < SHORT_RUN_S
     one_kind = len({type(dataset.counts.geom.region).__name__ for dataset in datasets}) == 1
-    if len(datasets) < 2 or not one_kind or not (short or always):
+    if len(datasets) < 2 or not one_kind:
         return datasets
     together = datasets.stack_reduce(name=name)
     weights = [float(dataset.gti.time_sum.to_value("s")) for dataset in datasets]
     # gammapy finds the stacked on/off ratio from the off counts, which fails where there are none
-    alpha = float(np.average([nominal_alpha(dataset) for dataset in datasets], weights=weights))
+    off_per_on = float(np.average([1 / nominal_alpha(dataset) for dataset in datasets], weights=weights))
     together.acceptance.data = np.ones_like(together.acceptance.data)
-    together.acceptance_off.data = np.full_like(together.acceptance_off.data, 1 / alpha)
+    together.acceptance_off.data = np.full_like(together.acceptance_off.data, off_per_on)
     return Datasets([together])
 
 
@@ -194,40 +221,26 @@ def _masked_range(dataset: Any) -> tuple[float, float]:
     return float(axis.edges_min[used[0]].to_value("TeV")), float(axis.edges_max[used[-1]].to_value("TeV"))
 
 
-def _reduce_one(
-    observation: Any,
-    position_deg: tuple[float, float],
-    wanted: tuple[float | None, float | None],
-    n_off: int,
-    reco: Any,
-) -> Any:
-    """One observation to a SpectrumDatasetOnOff with its safe mask."""
+def _on_counts(observation: Any, region: Any, reco: Any) -> Any:
+    """Counts of one observation in its on region, with exposure and energy dispersion, as a SpectrumDataset.
+
+    The exposure of full-enclosure responses is that of the share of gamma rays which the region holds.
+    """
     from gammapy.datasets import SpectrumDataset
-    from gammapy.makers import ReflectedRegionsBackgroundMaker, SpectrumDatasetMaker, WobbleRegionsFinder
+    from gammapy.makers import SpectrumDatasetMaker
     from gammapy.maps import MapAxis, RegionGeom
 
-    if observation.rad_max is None:
-        raise InputError(
-            f"run {observation.obs_id}: no RAD_MAX, neither as HDU nor as keyword; only point-like data can be used"
-        )
     true = MapAxis.from_energy_bounds(
         *TRUE_RANGE_TEV, BINS_PER_DECADE_TRUE, per_decade=True, unit="TeV", name="energy_true"
     )
-    geom = RegionGeom.create(_on_region(observation.rad_max, position_deg), axes=[reco])
+    geom = RegionGeom.create(region, axes=[reco])
     empty = SpectrumDataset.create(geom=geom, energy_axis_true=true, name=str(observation.obs_id))
     maker = SpectrumDatasetMaker(
-        containment_correction=False, selection=["counts", "exposure", "edisp"], use_region_center=True
+        containment_correction=not regions.is_point_like(observation),
+        selection=["counts", "exposure", "edisp"],
+        use_region_center=True,
     )
-    dataset = maker.run(empty, observation)
-    finder = WobbleRegionsFinder(n_off_regions=n_off)
-    dataset = ReflectedRegionsBackgroundMaker(region_finder=finder).run(dataset, observation)
-    if dataset.counts_off is None:
-        raise OutOfRangeError(
-            f"run {observation.obs_id}: {n_off} off regions overlap each other or the on region",
-            hint="use fewer off regions or a higher minimum energy",
-        )
-    dataset.mask_safe = _mask(observation, dataset, wanted)
-    return dataset
+    return maker.run(empty, observation)
 
 
 def _reco_axis(edge_tev: float) -> Any:
@@ -240,22 +253,13 @@ def _reco_axis(edge_tev: float) -> Any:
     return MapAxis.from_energy_edges(edges, unit="TeV", name="energy")
 
 
-def _on_region(rad_max: Any, position_deg: tuple[float, float]) -> Any:
-    """A point where the radius depends on energy, a circle of that very radius where it is fixed."""
-    from astropy.coordinates import SkyCoord
-    from regions import CircleSkyRegion, PointSkyRegion
-
-    position = SkyCoord(*position_deg, unit="deg", frame="icrs")
-    if rad_max.is_fixed_rad_max:
-        return CircleSkyRegion(position, radius=rad_max.quantity[0, 0])
-    return PointSkyRegion(position)
-
-
-def _mask(observation: Any, dataset: Any, wanted: tuple[float | None, float | None]) -> Any:
+def _mask(
+    observation: Any, dataset: Any, position_deg: tuple[float, float], wanted: tuple[float | None, float | None]
+) -> Any:
     """Mask of the bins that lie wholly inside the safe and wanted energies."""
     from gammapy.maps import RegionNDMap
 
-    safe = safe_range(observation)
+    safe = safe_range(observation, position_deg)
     low = max(safe.low_tev, wanted[0] or 0.0)
     high = min(safe.high_tev, wanted[1] or np.inf)
     axis = dataset.counts.geom.axes["energy"]

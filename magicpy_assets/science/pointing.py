@@ -105,3 +105,22 @@ def radec_in_camera(
     ra = np.asarray(ra_deg) + np.degrees(np.arctan2(east, along))
     dec = np.degrees(np.arctan2(np.sin(dec0) + north * np.cos(dec0), np.hypot(along, east)))
     return ra % 360.0, dec
+
+
+def tangent_plane(
+    ra_deg: Floats, dec_deg: Floats, centre_ra_deg: float, centre_dec_deg: float
+) -> tuple[Floats, Floats]:
+    """Gnomonic offsets (deg) towards increasing right ascension and declination; NaN beyond 90° of the centre."""
+    ra = np.radians(np.asarray(ra_deg, dtype=np.float64) - centre_ra_deg)
+    dec, centre_dec = np.radians(np.asarray(dec_deg, dtype=np.float64)), np.radians(centre_dec_deg)
+    depth = np.sin(centre_dec) * np.sin(dec) + np.cos(centre_dec) * np.cos(dec) * np.cos(ra)
+    depth = np.where(depth > 0, depth, np.nan)
+    x = np.cos(dec) * np.sin(ra) / depth
+    y = (np.cos(centre_dec) * np.sin(dec) - np.sin(centre_dec) * np.cos(dec) * np.cos(ra)) / depth
+    return np.degrees(x), np.degrees(y)
+
+
+def circular_mean_deg(angles_deg: ArrayLike) -> float:
+    """Return the mean of angles that lie near each other, 0 to 360°: also of those on both sides of 0°."""
+    angles = np.radians(np.asarray(angles_deg, dtype=np.float64))
+    return float(np.degrees(np.arctan2(np.sin(angles).mean(), np.cos(angles).mean())) % 360)

@@ -105,7 +105,7 @@ class Result:
 
 def meta_of(exposure: Exposure) -> dict[str, Any]:
     """Return what tables of fluxes say about themselves."""
-    return {"caption": exposure.caption, "simulated": exposure.simulated, "upper_limits": "95 % confidence"}
+    return {"caption": exposure.caption, "simulated": exposure.simulated, "upper_limits": "95 % confidence, one-sided"}
 
 
 def plain(value: Any) -> Any:

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 POINTS_PER_DECADE = 5
 LIMIT_BELOW_TS = 4.0
 """A flux point with a smaller test statistic (2 standard deviations) is given as an upper limit at 95 %."""
-LIMIT_SIGMA = 1.96
-"""Upper limits at 95 % confidence; none is lower than that of a measurement of zero, however far below that it is."""
+LIMIT_SIGMA = 1.6449
+"""Upper limits at 95 % confidence, one-sided: where the profile likelihood has risen by 2.71 = 1.6449².
+
+None is lower than that of a measurement of zero, however far below that it is.
+"""
 COLUMNS = (
     "e_ref", "e_min", "e_max", "dnde", "dnde_err", "dnde_ul", "e2dnde", "e2dnde_err", "e2dnde_ul", "ts", "is_ul",
 )  # fmt: skip

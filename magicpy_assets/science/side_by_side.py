@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from magicpy_assets.science import on_off, spectral_models
 from magicpy_assets.science.agreement import excess_over_errors
-from magicpy_assets.science.light_curve import FLUX_UNIT, light_curve
+from magicpy_assets.science.light_curve import light_curve
+from magicpy_assets.science.light_curve_points import FLUX_UNIT
 from magicpy_assets.science.spectral_models import FLUX_UNIT as DNDE_UNIT
 
 if TYPE_CHECKING:

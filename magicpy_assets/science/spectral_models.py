@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ LIMITS = {
     "index2": (-1.0, 8.0),
     "ebreak": (0.05, 30.0),
 }
+CUTOFF_EXPONENTS = (0.5, 4.0)
 EBL_MODELS = {
     "dominguez": "Domínguez et al. 2011, MNRAS 410, 2556",
     "franceschini": "Franceschini et al. 2008, A&A 487, 837",
@@ -54,6 +55,8 @@ class Shape:
         Makes the gammapy model.
     first
         Parameters of a fitted power law (amplitude, index) with which the fit of this shape begins.
+    late
+        A parameter that is freed when the others have been fitted, for alone it would lead them astray.
     """
 
     key: str
@@ -61,6 +64,7 @@ class Shape:
     formula: str
     build: Callable[..., Any]
     first: tuple[str, str]
+    late: str = ""
 
 
 def power_law(amplitude: float = 3e-11, index: float = 2.5) -> Any:
@@ -110,6 +114,68 @@ def broken_power_law(
     return _limited(found)
 
 
+def power_law_super_cutoff(
+    amplitude: float = 3e-11, index: float = 2.2, lambda_: float = 0.1, alpha: float = 1.0
+) -> Any:
+    """Return a power law with the cut-off exp(-(lambda E)^alpha) as a gammapy model; `lambda_` in 1 / TeV."""
+    found = power_law_cutoff(amplitude, index, lambda_)
+    found.alpha.value, found.alpha.frozen = alpha, False
+    found.alpha.min, found.alpha.max = CUTOFF_EXPONENTS
+    return found
+
+
+@cache
+def _log_parabola_cutoff_class() -> Any:
+    """Class of a model that gammapy does not have; made when it is needed, for gammapy is not loaded before."""
+    import astropy.units as u
+    from gammapy.modeling import Parameter
+    from gammapy.modeling.models import SpectralModel
+
+    class LogParabolaCutoffSpectralModel(SpectralModel):  # type: ignore[misc]
+        """Log-parabola with an exponential cut-off; parameters as in gammapy's models of either."""
+
+        tag: ClassVar[list[str]] = ["LogParabolaCutoffSpectralModel", "lp-cutoff"]
+        amplitude = Parameter("amplitude", 1e-12 * u.Unit(FLUX_UNIT), scale_method="scale10", interp="log")
+        reference = Parameter("reference", REFERENCE_TEV * u.TeV, frozen=True)
+        alpha = Parameter("alpha", 2.0)
+        beta = Parameter("beta", 0.1)
+        lambda_ = Parameter("lambda_", 0.1 / u.TeV)
+
+        @staticmethod
+        def evaluate(energy: Any, amplitude: Any, reference: Any, alpha: Any, beta: Any, lambda_: Any) -> Any:
+            """dN/dE, in the units of the amplitude."""
+            ratio = (energy / reference).to_value("")
+            slope = alpha + beta * np.log(ratio)
+            return amplitude * ratio ** (-slope) * np.exp(-(energy * lambda_).to_value(""))
+
+    return LogParabolaCutoffSpectralModel
+
+
+def log_parabola_cutoff(amplitude: float = 3e-11, alpha: float = 2.3, beta: float = 0.05, lambda_: float = 0.05) -> Any:
+    """Return a log-parabola with an exponential cut-off as a gammapy model; `lambda_` in 1 / TeV."""
+    found = _log_parabola_cutoff_class()()
+    for name, value in {"amplitude": amplitude, "alpha": alpha, "beta": beta, "lambda_": lambda_}.items():
+        getattr(found, name).value = value
+    return _limited(found)
+
+
+def fixed(spectral: Any, values: Mapping[str, float]) -> Any:
+    """Fix parameters of a model at values, and return it.
+
+    Raises
+    ------
+    UnknownNameError
+        If the model has no parameter of that name.
+    """
+    names = [p.name for p in spectral.parameters if p.name != "reference"]
+    for name, value in values.items():
+        if name not in names:
+            raise unknown("parameter", name, names)
+        spectral.parameters[name].value = value
+        spectral.parameters[name].frozen = True
+    return spectral
+
+
 SHAPES = {
     shape.key: shape
     for shape in (
@@ -133,6 +199,21 @@ SHAPES = {
             "dN/dE = amplitude (E / 1 TeV)^(-index) exp(-lambda E)",
             power_law_cutoff,
             ("amplitude", "index"),
+        ),
+        Shape(
+            "power_law_super_cutoff",
+            "power law with super-exponential cut-off",
+            "dN/dE = amplitude (E / 1 TeV)^(-index) exp(-(lambda E)^alpha)",
+            power_law_super_cutoff,
+            ("amplitude", "index"),
+            "alpha",
+        ),
+        Shape(
+            "log_parabola_cutoff",
+            "log-parabola with exponential cut-off",
+            "dN/dE = amplitude (E / 1 TeV)^(-alpha - beta ln(E / 1 TeV)) exp(-lambda E)",
+            log_parabola_cutoff,
+            ("amplitude", "alpha"),
         ),
         Shape(
             "broken_power_law",

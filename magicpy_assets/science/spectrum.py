@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -12,7 +13,9 @@ from magicpy_assets.core.errors import unknown
 from magicpy_assets.science import spectral_models
 from magicpy_assets.science.exposure import Exposure
 from magicpy_assets.science.exposure import from_dict as exposure_from
+from magicpy_assets.science.flux_points import SED_UNIT
 from magicpy_assets.science.results import Result, meta_of, plain, rows_of, table_of
+from magicpy_assets.science.systematics import Systematics, of_curve
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -27,13 +30,18 @@ class SpectrumResult(Result):
     model_name
         The shape, one of `spectral_models.SHAPES`; with a redshift, of the source itself (intrinsic).
     parameters
-        `name`, `value`, `error` (statistical), `systematic` (energy scale; NaN if not asked for), `unit`.
+        `name`, `value`, `error` (statistical), `systematic` (NaN if not asked for), `unit`.
     residuals
         By estimated energy (TeV): counts, excess, prediction, and the difference in standard deviations.
     contributions
         By cell, or whatever the runs were grouped by: time, counts, excess, and how it compares with the joint fit.
     redshift, ebl
         Absorption that was taken into account; None and "" if none.
+    systematics, shifted
+        How wrong energies, fluxes and background may be; and the parameters fitted to data scaled up and down by it, a
+        row each: energies, then background.
+    fixed
+        Parameters of the shape that were not fitted.
     remark
         Why this shape, where the choice was left to the fit.
     """
@@ -58,7 +66,9 @@ class SpectrumResult(Result):
     contributions: Table | None = None
     redshift: float | None = None
     ebl: str = ""
-    energy_scale: float = 0.0
+    systematics: Systematics = field(default_factory=Systematics)
+    shifted: Table | None = None
+    fixed: Mapping[str, float] = field(default_factory=dict)
     remark: str = ""
 
     @property
@@ -71,7 +81,7 @@ class SpectrumResult(Result):
     def intrinsic(self) -> Any:
         """Return the fitted shape as a gammapy model with its covariance, without absorption."""
         values = {row["name"]: float(row["value"]) for row in self.parameters}
-        spectral = spectral_models.shape(self.model_name).build(**values)
+        spectral = self._built(values)
         names = [p.name for p in spectral.parameters]
         place = [names.index(name) for name in self.parameters["name"]]
         full = np.zeros((len(names), len(names)))
@@ -79,16 +89,48 @@ class SpectrumResult(Result):
         spectral.covariance = full
         return spectral
 
+    def _built(self, values: Mapping[str, float]) -> Any:
+        """The shape with these values of the fitted parameters."""
+        built = spectral_models.shape(self.model_name).build(**values)
+        return spectral_models.fixed(built, self.fixed)
+
+    def _arriving(self, intrinsic: Any) -> Any:
+        return intrinsic if self.redshift is None else intrinsic * spectral_models.absorption(self.redshift, self.ebl)
+
     @property
     def model(self) -> Any:
         """Return the fitted gammapy model of what arrives here, with its covariance."""
-        found = self.intrinsic
-        return found if self.redshift is None else found * spectral_models.absorption(self.redshift, self.ebl)
+        return self._arriving(self.intrinsic)
+
+    def systematic_dnde(self, energy_tev: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the systematic error of the fitted curve (cm⁻² s⁻¹ TeV⁻¹) at energies; NaN if not asked for."""
+        if not self.systematics.any:
+            return np.full(len(energy_tev), np.nan)
+        flux = self.systematics.flux_scale
+        return of_curve(energy_tev, self.model, self.shifted, lambda row: self._arriving(self._built(row)), flux)
+
+    def with_systematic_points(self) -> SpectrumResult:
+        """Return the result with the systematic errors of the curve at its flux points."""
+        if not self.systematics.any:
+            return self
+        points = self.flux_points.copy()
+        energy = points["e_ref"].quantity.to_value("TeV")
+        error = self.systematic_dnde(energy)
+        points["dnde_systematic"] = error
+        points["e2dnde_systematic"] = energy**2 * error
+        points["dnde_systematic"].unit, points["e2dnde_systematic"].unit = spectral_models.FLUX_UNIT, SED_UNIT
+        return replace(self, flux_points=points)
 
     @property
     def butterfly(self) -> Table:
-        """Fitted curve with its one-sigma error (linear propagation) on 60 energies of the fit range."""
-        return spectral_models.butterfly(self.model, *self.energy_range_tev)
+        """Fitted curve with its one-sigma error (linear propagation) on 60 energies of the fit range.
+
+        `dnde_systematic` is there if systematic errors were asked for.
+        """
+        found = spectral_models.butterfly(self.model, *self.energy_range_tev)
+        if self.systematics.any:
+            found["dnde_systematic"] = self.systematic_dnde(found["energy"].to_value("TeV")) * found["dnde"].unit
+        return found
 
     @property
     def intrinsic_butterfly(self) -> Table:
@@ -108,8 +150,9 @@ class SpectrumResult(Result):
         )
         if self.redshift is not None:
             words += f" Absorption for z = {self.redshift:g} after {spectral_models.EBL_MODELS[self.ebl]}."
-        if self.energy_scale:
-            words += f" Systematic errors: energy scale ± {self.energy_scale:.0%}."
+        if self.fixed:
+            words += f" Fixed: {', '.join(f'{name} = {value:g}' for name, value in self.fixed.items())}."
+        words += self.systematics.text
         if self.remark:
             words += f" {self.remark}"
         return words if self.converged else words + " The fit did not converge."
@@ -120,7 +163,7 @@ class SpectrumResult(Result):
         from astropy.table import Table
         from gammapy.estimators import FluxPoints
 
-        kept = [name for name in self.flux_points.colnames if name.startswith(("e_", "dnde"))]
+        kept = [name for name in self.flux_points.colnames if name.startswith(("e_", "dnde")) and "syst" not in name]
         table = Table(self.flux_points[[*kept, "is_ul"]])
         table.meta = {"SED_TYPE": "dnde"}
         return FluxPoints.from_table(table, sed_type="dnde", reference_model=self.model)
@@ -162,7 +205,9 @@ class SpectrumResult(Result):
                 "remark": self.remark,
             },
             "absorption": None if self.redshift is None else {"redshift": self.redshift, "model": self.ebl},
-            "energy_scale": self.energy_scale,
+            "systematics": asdict(self.systematics),
+            "shifted": None if self.shifted is None else rows_of(self.shifted),
+            "fixed": dict(self.fixed),
             "flux_points": rows_of(self.flux_points),
             "residuals": None if self.residuals is None else rows_of(self.residuals),
             "contributions": None if self.contributions is None else rows_of(self.contributions),
@@ -193,7 +238,9 @@ class SpectrumResult(Result):
             contributions=None if further["contributions"] is None else table_of(further["contributions"], meta),
             redshift=absorbed.get("redshift"),
             ebl=absorbed.get("model", ""),
-            energy_scale=document.get("energy_scale", 0.0),
+            systematics=Systematics(**document.get("systematics", {})),
+            shifted=table_of(document["shifted"]) if document.get("shifted") else None,
+            fixed=document.get("fixed", {}),
             remark=outcome.get("remark", ""),
             **counts,
         )

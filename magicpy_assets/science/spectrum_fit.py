@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from magicpy_assets.core.errors import InputError, OutOfRangeError
+from magicpy_assets.core.errors import InputError
 from magicpy_assets.science import on_off, spectral_models
 from magicpy_assets.science.exposure import of_observations
+from magicpy_assets.science.field import Neighbour
 from magicpy_assets.science.fit_checks import contributions as contributions_of
 from magicpy_assets.science.fit_checks import residuals as residuals_of
 from magicpy_assets.science.results import meta_of
 from magicpy_assets.science.sed_points import flux_points, of_few_events
 from magicpy_assets.science.spectral_models import CEILING_TEV, FLUX_UNIT, Shape
 from magicpy_assets.science.spectrum import SpectrumResult
+from magicpy_assets.science.systematics import Systematics, of_parameters
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -42,11 +44,13 @@ def fit(
     model: str = "log_parabola",
     energy_range_tev: tuple[float | None, float | None] = (None, None),
     n_off: int = 3,
-    stack: bool | None = None,
+    stack: bool = True,
     groups: Mapping[int, str] | None = None,
     redshift: float | None = None,
     ebl: str = "dominguez",
-    energy_scale: float = 0.0,
+    systematics: Systematics | None = None,
+    fixed: Mapping[str, float] | None = None,
+    avoid: Sequence[Neighbour] | None = None,
 ) -> SpectrumResult:
     """Fit a spectrum to the source at `position_deg` (ra, dec ICRS) and make flux points.
 
@@ -58,50 +62,57 @@ def fit(
         A shape of `spectral_models.SHAPES`, or `auto`: a power law, unless a log-parabola is preferred by 3 σ.
     energy_range_tev
         Range of estimated energy; None means where the effective area can be trusted.
-    n_off
-        Number of off regions.
+    n_off, avoid
+        Number of off regions; those that hold one of the sources `avoid`, by default the known ones of the field, are
+        not used.
     stack
-        None stacks runs that are short; runs of different groups are never stacked, but fitted jointly.
+        Stack the runs of each group, or fit every run for itself, which is biased where off counts are few (see
+        `on_off.stacked`). Runs of different groups are never stacked, but fitted jointly.
     groups
         The cell, or another name, of each run number. The result says what each group contributes.
     redshift, ebl
         If given, the shape is that of the source, and absorption on the way is put on it.
-    energy_scale
-        If given (0.15 for 15 %), the fit is repeated with all energies scaled up and down by it, and half of the
-        difference is the systematic error of each parameter.
+    systematics
+        How wrong energies, fluxes and background may be; the fit is then repeated with energies and background scaled
+        up and down.
+    fixed
+        Parameters of the shape that are not fitted, with their values.
 
     Raises
     ------
     InputError
         If there is nothing to fit: no observations, no energy in range, no counts.
     OutOfRangeError
-        If the off regions overlap, or redshift or energy scale make no sense.
+        If the off regions overlap, or the redshift makes no sense.
     UnknownNameError
-        If the model is not one of :data:`MODELS`.
+        If the model is not one of :data:`MODELS`, or has no parameter that is to be fixed.
     """
     shapes = [spectral_models.shape(key) for key in (("power_law", "log_parabola") if model == AUTO else (model,))]
-    if not 0 <= energy_scale < 0.5:
-        raise OutOfRangeError(f"an energy scale uncertain by {energy_scale:g} is not between 0 and 0.5")
+    frozen, asked = dict(fixed or {}), systematics or Systematics()
+    for one in shapes:
+        spectral_models.fixed(one.build(), frozen)  # asks for the names before the work begins
     absorbed = None if redshift is None else spectral_models.absorption(redshift, ebl)
 
-    def counted(factor: float) -> Any:
+    def counted(factors: tuple[float, float]) -> Any:
         runs = on_off.reduce(
-            observations, position_deg, energy_range_tev=energy_range_tev, n_off=n_off, energy_factor=factor
-        )
-        return runs, (on_off.stacked(runs, always=stack, groups=groups) if stack is not False else runs)
+            observations, position_deg, energy_range_tev=energy_range_tev, n_off=n_off,
+            factors=factors, avoid=avoid,
+        )  # fmt: skip
+        return runs, (on_off.stacked(runs, groups) if stack else runs)
 
     exposure = of_observations(observations)
-    runs, datasets = counted(1.0)
+    runs, datasets = counted((1.0, 1.0))
     total = on_off.totals(runs)
     if total.n_on + total.n_off == 0:
         raise InputError(f"{exposure.caption}: no event in the on and off regions", hint="widen the energy range")
-    chosen, spectral, outcome, remark = _choose(datasets, shapes, absorbed)
+    chosen, spectral, outcome, remark = _choose(datasets, shapes, absorbed, frozen)
     if not outcome.success:
         logger.warning("the fit of a %s to %s did not converge: %s", chosen.words, exposure.source, outcome.message)
-    systematic = _systematic(counted, chosen, absorbed, energy_scale) if energy_scale else {}
+    fits = [_fit_shape(counted(factors)[1], chosen, absorbed, frozen)[0] for factors in asked.variations()]
+    shifted = _shifted_table(fits) if fits else None
     low, high = on_off.used_range(datasets)
     meta = meta_of(exposure)
-    parameters = _parameter_table(spectral, systematic)
+    parameters = _parameter_table(spectral, shifted, asked)
     residuals = residuals_of(datasets)
     covariance, derived = spectral_models.free_covariance(spectral), _derived_table(spectral, absorbed, low)
     n_free = len(parameters)
@@ -113,7 +124,7 @@ def fit(
     contributions = contributions_of(runs, spectral, absorbed, groups)
     for table in (points, residuals, contributions):
         table.meta |= meta
-    return SpectrumResult(
+    result = SpectrumResult(
         exposure=exposure,
         model_name=chosen.key,
         parameters=parameters,
@@ -133,18 +144,23 @@ def fit(
         contributions=contributions if groups else None,
         redshift=redshift,
         ebl=ebl if redshift is not None else "",
-        energy_scale=energy_scale,
+        systematics=asked,
+        shifted=shifted,
+        fixed=frozen,
         remark=remark,
     )
+    return result.with_systematic_points()
 
 
-def _choose(datasets: Any, shapes: Sequence[Shape], absorbed: Any) -> tuple[Shape, Any, Any, str]:
+def _choose(
+    datasets: Any, shapes: Sequence[Shape], absorbed: Any, frozen: Mapping[str, float]
+) -> tuple[Shape, Any, Any, str]:
     """Fit the shapes, the simplest first; return the one taken, its model, gammapy's outcome, and why."""
-    spectral, outcome = _fit_shape(datasets, shapes[0], absorbed)
+    spectral, outcome = _fit_shape(datasets, shapes[0], absorbed, frozen)
     if len(shapes) == 1:
         return shapes[0], spectral, outcome, ""
     before = float(outcome.total_stat)
-    curved, curved_outcome = _fit_shape(datasets, shapes[1], absorbed)
+    curved, curved_outcome = _fit_shape(datasets, shapes[1], absorbed, frozen)
     sigma = float(np.sqrt(max(before - float(curved_outcome.total_stat), 0.0)))
     words = f"A {shapes[1].words} is preferred to a {shapes[0].words} by {sigma:.1f} σ"
     if sigma >= AUTO_SIGMA:
@@ -153,7 +169,7 @@ def _choose(datasets: Any, shapes: Sequence[Shape], absorbed: Any) -> tuple[Shap
     return shapes[0], spectral, outcome, f"{words} only, so the simpler one is taken."
 
 
-def _fit_shape(datasets: Any, shape: Shape, absorbed: Any) -> tuple[Any, Any]:
+def _fit_shape(datasets: Any, shape: Shape, absorbed: Any, frozen: Mapping[str, float]) -> tuple[Any, Any]:
     """Fit a power law, then, if wanted, a shape that starts from it. Returns the model and gammapy's outcome."""
     spectral = spectral_models.power_law()
     _assign(datasets, spectral, absorbed)
@@ -163,9 +179,15 @@ def _fit_shape(datasets: Any, shape: Shape, absorbed: Any) -> tuple[Any, Any]:
         raise InputError("no exposure in the chosen energy range: the model predicts no event at all")
     spectral.amplitude.value *= max(excess, 1.0) / predicted
     outcome = _minimise(datasets)
-    if shape.key != "power_law":
+    if shape.key != "power_law" or frozen:
         amplitude, slope = shape.first
         spectral = shape.build(**{amplitude: spectral.amplitude.value, slope: spectral.index.value})
+        spectral = spectral_models.fixed(spectral, frozen)
+        if shape.late and shape.late not in frozen:
+            spectral.parameters[shape.late].frozen = True
+            _assign(datasets, spectral, absorbed)
+            _minimise(datasets)
+            spectral.parameters[shape.late].frozen = False
         _assign(datasets, spectral, absorbed)
         outcome = _minimise(datasets)
     return spectral, outcome
@@ -185,19 +207,18 @@ def _minimise(datasets: Any) -> Any:
         return Fit().run(datasets)
 
 
-def _systematic(counted: Any, shape: Shape, absorbed: Any, energy_scale: float) -> dict[str, float]:
-    """Return half of the difference of each parameter between energies scaled up and down."""
-    sides = []
-    for factor in (1 + energy_scale, 1 - energy_scale):
-        spectral, _ = _fit_shape(counted(factor)[1], shape, absorbed)
-        sides.append({p.name: float(p.value) for p in spectral.parameters.free_parameters})
-    return {name: abs(sides[0][name] - sides[1][name]) / 2 for name in sides[0]}
+def _shifted_table(fits: Sequence[Any]) -> Table:
+    """A row of parameters for each model that was fitted to shifted data."""
+    from astropy.table import Table
+
+    return Table(rows=[{p.name: float(p.value) for p in one.parameters.free_parameters} for one in fits])
 
 
-def _parameter_table(spectral: Any, systematic: Mapping[str, float]) -> Table:
+def _parameter_table(spectral: Any, shifted: Table | None, asked: Systematics) -> Table:
     from astropy.table import Table
 
     free = spectral.parameters.free_parameters
+    systematic = of_parameters({p.name: float(p.value) for p in free}, shifted, asked)
     rows = [(p.name, float(p.value), float(p.error), systematic.get(p.name, np.nan), str(p.unit)) for p in free]
     return Table(rows=rows, names=["name", "value", "error", "systematic", "unit"])
 

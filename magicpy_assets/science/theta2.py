@@ -71,6 +71,30 @@ class Theta2Result(Result):
         """Excess per minute of live time."""
         return self.excess / (self.live_time_s / 60) if self.live_time_s > 0 else float("nan")
 
+    @property
+    def gammapy(self) -> Table:
+        """Return the histogram as gammapy's make_theta_squared_table does, for its plot_theta_squared_table."""
+        import astropy.units as u
+        from astropy.table import Table
+        from gammapy.stats import WStatCountsStatistic
+
+        alpha = np.full(len(self.on), self.alpha)
+        statistic = WStatCountsStatistic(self.on, self.off, alpha)
+        columns = {
+            "theta2_min": self.edges_deg2[:-1] * u.deg**2,
+            "theta2_max": self.edges_deg2[1:] * u.deg**2,
+            "counts": self.on,
+            "counts_off": self.off,
+            "acceptance": np.ones(len(self.on)),
+            "acceptance_off": 1 / alpha,
+            "alpha": alpha,
+            "excess": statistic.n_sig,
+            "sqrt_ts": statistic.sqrt_ts,
+            "excess_errn": statistic.compute_errn(),
+            "excess_errp": statistic.compute_errp(),
+        }
+        return Table(columns, meta={"caption": self.caption, "simulated": self.simulated})
+
     def tables(self) -> dict[str, Table]:
         """Return the histogram: θ² edges (deg²), on counts, off counts (summed), expected background."""
         from astropy.table import Table

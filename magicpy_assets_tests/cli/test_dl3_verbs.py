@@ -98,6 +98,28 @@ def test_the_sky_map_of_toy_files(magicpy, alone, toy_files):
         assert hdus["SIGNIFICANCE"].header["SIMULATD"] is True
 
 
+def test_a_spectrum_of_a_source_that_the_table_does_not_know(magicpy, alone, toy_files, tmp_path):
+    """The files say where it is; and a set that mixes forests is taken if it is asked for."""
+    for number, path in enumerate(sorted(toy_files.glob("*.fits"))[:2]):
+        with fits.open(path) as hdus:
+            for hdu in hdus[1:]:
+                hdu.header["OBJECT"] = "Nowhere 7"
+                hdu.header["FOREST"] = f"forest {number}"
+            hdus.writeto(tmp_path / path.name, checksum=True)
+    how = ("spectrum", "--dl3", str(tmp_path), "--model", "power_law", "--flux-scale", "0.11", "--redshift", "auto")
+    refused = magicpy(*how)
+    assert refused.code == 1
+    assert "different forests" in refused.err
+    document = magicpy(*how, "--allow-mixed", "--out", "spectra", "--json").document
+    assert document["exposure"]["source"] == "Nowhere 7"
+    assert document["absorption"] is None
+    amplitude = document["parameters"]["amplitude"]
+    assert amplitude["systematic"] == pytest.approx(0.11 * amplitude["value"])
+    fixed = magicpy(*how[:3], "--model", "power_law", "--fix", "index=2.5", "--allow-mixed", "--json").document
+    assert set(fixed["parameters"]) == {"amplitude"}
+    assert magicpy(*how[:3], "--fix", "index").code == 2
+
+
 def test_the_sky_map_of_real_files_shows_the_crab_where_it_is(magicpy, alone, real_dl3):
     document = magicpy("skymap", "--dl3", str(real_dl3), "--out", "maps", "--json").document
     peak = document["peak"]

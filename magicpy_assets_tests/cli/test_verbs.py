@@ -129,6 +129,17 @@ class TestOnTheWholeChain:
         trained = [row for row in told.document["rows"] if row["stage"] == "random_forest"]
         assert [(row["state"], row["cell"]) for row in trained] == [("cached", chain.cell.text)]
 
+    def test_cuts_and_bins_of_ones_own(self, magicpy, chain, tmp_path):
+        where = ("--period", "ST0316", "--out", str(tmp_path), "--json")
+        cuts = ("--theta2", "0.01", "--hadronness", "0.3", "--size", "100")
+        counted = magicpy("theta2", "CrabNebula", *cuts, *where).document["selection"]
+        assert counted["theta2_max_deg2"] == 0.01
+        assert (counted["hadronness_max"], counted["size_min_phe"]) == (0.3, 100.0)
+        found = magicpy("light-curve", "CrabNebula", "--by", "59000,60000", *where).document
+        assert found["binning"] == "bins"
+        assert len(found["points"]["rows"]) == 1
+        assert magicpy("light-curve", "CrabNebula", "--by", "59000,later", *where).code == 2
+
     def test_the_spectrum_from_the_store(self, magicpy, chain, tmp_path):
         told = magicpy("spectrum", "CrabNebula", "--period", "ST0316", "--model", "power_law", "--out", str(tmp_path))
         assert told.code == 0

@@ -150,3 +150,36 @@ def test_without_netrc_host_or_user_there_is_no_password(tmp_path: Path, monkeyp
     broken.write_text("machine\n")
     monkeypatch.setenv("NETRC", str(broken))
     assert archive_password(load_settings(archive={"url": "http://data.example.org"})) is None
+
+
+def test_cuts_and_spectra_become_keys_of_run_cards() -> None:
+    settings = load_settings(
+        dl3={"kind": "full-enclosure", "hadronness_cut": 0.3, "theta_efficiency": 0.8},
+        spectra={"model": "power_law", "light_curve": "10 min", "energy_scale": 0.15, "redshift": "auto"},
+    )
+    assert settings.dl3.card() == {"dl3.kind": "full-enclosure", "dl3.fixedHadCut": 0.3, "dl3.Theta2Effi": 0.8}
+    assert settings.spectra.card_of("Mrk421") == {
+        "spectra.model": "power_law", "spectra.LCbinning": "10 min", "spectra.energyScale": 0.15,
+        "spectra.redshift": 0.031,
+    }  # fmt: skip
+    assert "spectra.redshift" not in settings.spectra.card_of("CrabNebula")
+    assert load_settings().dl3.card() == {"dl3.kind": "point-like"}
+    assert load_settings().spectra.card_of("Mrk421") == {}
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "words"),
+    [
+        ("dl3", {"hadronness_efficiency": 1.2}, "less than or equal to 1"),
+        ("dl3", {"theta2_cut_deg2": 0.5}, "less than or equal to 0.16"),
+        ("dl3", {"hadronness_cut": 0.3, "hadronness_efficiency": 0.9}, "the hadronness cut is either fixed"),
+        ("dl3", {"theta2_min_deg2": 0.04, "theta2_max_deg2": 0.02}, "the lowest direction cut, 0.04, is above"),
+        ("spectra", {"model": "power-law"}, "power_law_cutoff"),
+        ("spectra", {"light_curve": "weeks"}, "should match pattern"),
+        ("spectra", {"energy_min_tev": 3.0, "energy_max_tev": 1.0}, "the lowest energy, 3 TeV, is not below"),
+        ("spectra", {"redshift": "high"}, "auto"),
+    ],
+)
+def test_cuts_and_spectra_that_make_no_sense_are_refused(section: str, values: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load_settings(**{section: values})

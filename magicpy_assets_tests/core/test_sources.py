@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magicpy_assets.core import csvtables, sources
-from magicpy_assets.core.errors import UnknownNameError
+from magicpy_assets.core.errors import OutOfRangeError, UnknownNameError
 
 
 @pytest.mark.parametrize("name", ["CrabNebula", "crab nebula", "Crab", "M1", "3C 144", "TAURUS A", "taurus_a"])
@@ -97,3 +97,14 @@ ANGLES = st.tuples(st.floats(0, 360), st.floats(-90, 90))
 def test_separations_are_those_of_astropy(one: tuple[float, float], other: tuple[float, float]) -> None:
     expected = SkyCoord(*one, unit="deg").separation(SkyCoord(*other, unit="deg")).deg
     assert sources.separation_deg(*one, *other) == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_redshift_that_is_meant() -> None:
+    assert sources.redshift_of("Mrk 421", "auto") == 0.031
+    assert sources.redshift_of("Mrk 421", None) is None
+    assert sources.redshift_of("Mrk 421", 0.0) is None
+    assert sources.redshift_of("Mrk 421", 0.5) == 0.5
+    assert sources.redshift_of("Crab", "auto") is None
+    assert sources.redshift_of("nobody knows", "auto") is None
+    with pytest.raises(OutOfRangeError, match="a number or 'auto'"):
+        sources.redshift_of("Mrk 421", "far")

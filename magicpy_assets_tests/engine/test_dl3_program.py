@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from magicpy_assets.core.errors import InputError
 from magicpy_assets.engine.__main__ import main
 from magicpy_assets.formats import dl3_check, melibea
 from magicpy_assets.formats.calibrated import RUN_TYPE_DATA, RUN_TYPE_MC, RunInfo
 from magicpy_assets.formats.dl3 import open_observations
 from magicpy_assets.formats.superstar import write_superstar
-from magicpy_assets.science.skymap import SkymapResult
+from magicpy_assets.science.light_curve import LightCurveResult
+from magicpy_assets.science.skymap import SkymapResult, why_missing
 from magicpy_assets.science.spectrum import SpectrumResult
 
 RUNS = {5093001: 35, 5093002: 215}
@@ -267,6 +269,26 @@ def test_the_spectrum_put_in_comes_out_of_the_two_programs(made, toy, tmp_path, 
     assert off @ np.linalg.solve(2 * result.covariance, off) < 14.2
     document = json.loads((out / "spectrum.json").read_text())
     assert document["parameters"]["amplitude"]["unit"] == "1 / (TeV s cm2)"
+
+
+def test_a_map_that_cannot_be_made_leaves_none_of_before_and_says_why(made, tmp_path, capsys):
+    out, card = tmp_path / "spectra", tmp_path / "few.rc"
+    command = ["spectra", f"--ind={made}/*DL3*.fits", "--source=Crab Nebula", f"--out={out}", "-f"]
+    card.write_text("spectra.model: power_law\nspectra.LCbinning: 1 min\nspectra.fluxScale: 0.11\n")
+    assert main([*command, f"--config={card}"]) == 0
+    assert why_missing(out) == ""
+    result = SpectrumResult.load(out)
+    assert result.model_name == "power_law"
+    assert result.systematics.flux_scale == 0.11
+    assert LightCurveResult.load(out).table["live_time"].max() < 121  # the two runs of the toy are of the same time
+    card.write_text("spectra.model: power_law\nspectra.EminMap: 60000\n")
+    assert main([*command, f"--config={card}"]) == 0
+    assert "WARNING: no sky map" in capsys.readouterr().out
+    assert {path.name for path in out.glob("skymap.*")} == {"skymap.json", "skymap.fits"}
+    assert "too few to measure the acceptance" in why_missing(out)
+    assert "too few" in fits.getheader(out / "skymap.fits")["NOMAP"]
+    with pytest.raises(InputError, match="too few to measure"):
+        SkymapResult.load(out)
 
 
 def test_the_card_changes_cuts_and_unread_keys_are_named(inputs, tmp_path, capsys):

@@ -29,7 +29,7 @@ def spoiled(clean, place, change: Callable[[Any], None]):
     with fits.open(clean / NAME) as hdus, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         change(hdus)
-        hdus.writeto(place / NAME, checksum=True, output_verify="ignore")
+        hdus.writeto(place / NAME, checksum=True, output_verify="ignore", overwrite=True)
     return place / NAME
 
 
@@ -106,3 +106,45 @@ def test_a_folder_without_fits_is_refused(tmp_path):
 def test_every_rule_has_its_source():
     assert {rule["need"] for rule in dl3_check.rules()} == {"gammapy", "gadf", "optional"}
     assert all(rule["source"] and rule["without"] for rule in dl3_check.rules())
+
+
+def removed(rule):
+    """Take away what a rule asks for: a card, or a column with all its cards."""
+
+    def change(hdus):
+        place = next(index for index, hdu in enumerate(hdus[1:], 1) if dl3_check._kind(hdu) == rule["hdu"])
+        hdu = hdus[place]
+        if rule["kind"] == "card":
+            hdu.header.remove(rule["name"], remove_all=True)
+            return
+        columns = [column for column in hdu.columns if column.name != rule["name"]]
+        kept = {
+            name: hdu.header[name]
+            for name in hdu.header
+            if name.startswith(("HDU", "MJDREF", "TIME", "RA_", "DEC_", "GEO", "ALT")) or name in ("OBS_ID", "DEADC")
+        }
+        hdus[place] = fits.BinTableHDU.from_columns(columns, name=hdu.name)
+        hdus[place].header.update(kept)
+
+    return change
+
+
+def test_whatever_is_missing_gives_a_complaint_and_never_an_error(clean, tmp_path):
+    """Every column and card that the table of rules asks for is taken away in turn; the others are checked on."""
+    checks = {"FITS standard", "keywords", "contents", "gammapy"}
+    for rule in dl3_check.rules():
+        if rule["hdu"] in ("RPSF", "BKG"):  # the toy has none
+            continue
+        findings = dl3_check.check_file(spoiled(clean, tmp_path, removed(rule)))
+        assert {finding.check for finding in findings} == checks
+        said = [finding for finding in findings if f" {rule['name']} of " in f" {finding.what}"]
+        identity = rule["name"] in ("HDUCLAS1", "OBS_ID") and not said
+        assert said or identity, (rule["name"], findings)
+
+
+def test_an_empty_file_and_one_of_something_else_only_give_complaints(tmp_path):
+    (tmp_path / "empty.fits").write_bytes(b"")
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.zeros((3, 3)), name="EVENTS")]).writeto(tmp_path / "image.fits")
+    findings = dl3_check.check(tmp_path)
+    for name in ("empty.fits", "image.fits"):
+        assert "error" in {finding.verdict for finding in findings if finding.file == name}

@@ -14,9 +14,10 @@ from astropy.io import fits
 from magicpy_assets.core.errors import InputError
 from magicpy_assets.formats import dl3, dl3_check, dl3_index, gadf
 from magicpy_assets.science.background import field_background
-from magicpy_assets.science.counts import tangent_plane
 from magicpy_assets.science.cuts import find_cuts
+from magicpy_assets.science.field import excluded
 from magicpy_assets.science.irf import FULL_ENCLOSURE, KINDS, POINT_LIKE, make_responses
+from magicpy_assets.science.pointing import tangent_plane
 
 SOURCE = SkyCoord(*toy_dl3.CRAB_DEG, unit="deg")
 SECONDS = 1200
@@ -24,9 +25,8 @@ SECONDS = 1200
 
 def background_of(run, events):
     x, y = tangent_plane(events.ra_deg, events.dec_deg, *run.cards.pointing_deg)
-    source = tangent_plane(*np.array(run.cards.source_deg), *run.cards.pointing_deg)
-    distance = np.hypot(x - source[0], y - source[1])
-    return field_background(events.energy_gev, np.hypot(x, y), distance, run.cards.on_time_s, float(np.hypot(*source)))
+    circles = excluded(run.cards.source_deg, run.cards.pointing_deg, ())
+    return field_background(events.energy_gev, x, y, run.cards.on_time_s, circles)
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,13 @@ import toy_dl3
 from magicpy_assets.core.errors import InputError, OutOfRangeError, UnknownNameError
 from magicpy_assets.formats import dl3
 from magicpy_assets.science import counts, spectral_models
-from magicpy_assets.science.light_curve import LightCurveResult, fractional_variability, light_curve
+from magicpy_assets.science.light_curve import LightCurveResult, light_curve
+from magicpy_assets.science.light_curve_points import fractional_variability, point
 from magicpy_assets.science.spectrum import SpectrumResult
 from magicpy_assets.science.spectrum_fit import fit
+from magicpy_assets.science.systematics import Systematics
 from magicpy_assets.science.theta2 import Theta2Result, li_ma
+from magicpy_assets.science.time_bins import RunCounts
 
 FLUXES = (1.0, 1.0, 1.0, 3.0, 3.0, 3.0)
 START = 59165.2
@@ -148,16 +151,86 @@ def test_absorption_is_that_of_the_model():
 
 
 def test_a_wrong_energy_scale_moves_the_flux_as_a_power_law_does(observations):
-    result = fit(observations, toy_dl3.CRAB_DEG, model="power_law", energy_scale=0.15)
+    result = fit(observations, toy_dl3.CRAB_DEG, model="power_law", systematics=Systematics(energy_scale=0.15))
     rows = {row["name"]: row for row in result.parameters}
     # Energies scaled by s move the amplitude of E^-g by s^(g - 1).
     index = rows["index"]["value"]
     moved = (1.15 ** (index - 1) - 0.85 ** (index - 1)) / 2
     assert rows["amplitude"]["systematic"] / rows["amplitude"]["value"] == pytest.approx(moved, rel=0.35)
     assert rows["index"]["systematic"] < 0.1
-    assert "energy scale ± 15%" in result.caption
+    assert "energies ± 15%" in result.caption
     with pytest.raises(OutOfRangeError, match="energy scale"):
-        fit(observations, toy_dl3.CRAB_DEG, energy_scale=0.7)
+        Systematics(energy_scale=0.7)
+
+
+def test_a_wrong_flux_and_background_show_in_every_product(observations, tmp_path):
+    asked = Systematics(flux_scale=0.11, background_scale=0.01)
+    plain, told = (fit(observations, toy_dl3.CRAB_DEG, model="power_law", systematics=it) for it in (None, asked))
+    values = {row["name"]: row for row in told.parameters}
+    share = values["amplitude"]["systematic"] / values["amplitude"]["value"]
+    assert 0.11 <= share < 0.12  # the background is small beside this source
+    assert values["index"]["systematic"] < 0.02
+    curve, points = told.butterfly, told.flux_points
+    assert np.all(np.asarray(curve["dnde_systematic"] / curve["dnde"]) >= 0.11)
+    expected = told.systematic_dnde(np.asarray(points["e_ref"]))
+    assert np.asarray(points["dnde_systematic"]) == pytest.approx(expected)
+    assert points["e2dnde_systematic"].unit == points["e2dnde"].unit
+    assert "dnde_systematic" not in plain.flux_points.colnames
+    assert np.isnan(plain.parameters["systematic"]).all()
+    assert "Systematic errors: fluxes ± 11%, background ± 1%." in told.caption
+    assert told.gammapy.to_table(sed_type="dnde")["dnde"].shape == (len(points),)
+    told.save(tmp_path)
+    assert SpectrumResult.load(tmp_path).to_dict() == told.to_dict()
+
+
+def test_light_curves_tell_systematic_errors_too(observations, tmp_path):
+    told = light_curve(observations, toy_dl3.CRAB_DEG, systematics=Systematics(flux_scale=0.11))
+    assert np.asarray(told.table["systematic"]) == pytest.approx(0.11 * np.asarray(told.table["flux"]))
+    scaled = light_curve(observations, toy_dl3.CRAB_DEG, systematics=Systematics(energy_scale=0.15))
+    # an integral flux above an energy goes as energy^1.5
+    shares = np.asarray(scaled.table["systematic"] / scaled.table["flux"])
+    assert shares == pytest.approx((1.15**1.6 - 0.85**1.6) / 2, rel=0.35)
+    assert len(set(shares.round(6))) == 1
+    background = light_curve(observations, toy_dl3.CRAB_DEG, systematics=Systematics(background_scale=0.1))
+    row = background.table[0]
+    assert row["systematic"] == pytest.approx(0.1 * row["alpha"] * row["n_off"] * row["flux"] / (
+        row["n_on"] - row["alpha"] * row["n_off"]))  # fmt: skip
+    told.save(tmp_path)
+    assert LightCurveResult.load(tmp_path).to_dict() == told.to_dict()
+
+
+def test_the_exponent_of_a_cut_off_can_be_fixed(observations, tmp_path):
+    found = fit(observations, toy_dl3.CRAB_DEG, model="power_law_super_cutoff", fixed={"alpha": 1.0})
+    plain = fit(observations, toy_dl3.CRAB_DEG, model="power_law_cutoff")
+    assert list(found.parameters["name"]) == list(plain.parameters["name"])
+    assert found.statistic == pytest.approx(plain.statistic, abs=0.05)
+    assert "Fixed: alpha = 1." in found.caption
+    found.save(tmp_path)
+    again = SpectrumResult.load(tmp_path)
+    assert again.to_dict() == found.to_dict()
+    assert again.intrinsic.alpha.frozen
+    with pytest.raises(UnknownNameError, match="index"):
+        fit(observations, toy_dl3.CRAB_DEG, model="power_law", fixed={"indx": 2.0})
+
+
+def test_cut_off_shapes_are_their_formulas():
+    import astropy.units as u
+
+    energy = np.array([0.2, 1.0, 7.0])
+    steep = spectral_models.power_law_super_cutoff(1e-11, 2.0, 0.2, 2.0)(energy * u.TeV).to_value("TeV-1 cm-2 s-1")
+    assert steep == pytest.approx(1e-11 * energy**-2.0 * np.exp(-((0.2 * energy) ** 2)))
+    curved = spectral_models.log_parabola_cutoff(1e-11, 2.0, 0.1, 0.2)(energy * u.TeV).to_value("TeV-1 cm-2 s-1")
+    assert curved == pytest.approx(1e-11 * energy ** (-2.0 - 0.1 * np.log(energy)) * np.exp(-0.2 * energy))
+
+
+def test_names_in_settings_are_those_of_the_models():
+    from typing import get_args
+
+    from magicpy_assets.core.result_settings import EblName, ModelName
+    from magicpy_assets.science import spectrum_fit
+
+    assert set(get_args(ModelName)) == set(spectrum_fit.MODELS)
+    assert set(get_args(EblName)) == set(spectral_models.EBL_MODELS)
 
 
 def test_spectra_and_light_curves_are_objects_of_gammapy_too(joint, observations):
@@ -197,6 +270,20 @@ def test_bins_of_time_cut_runs_and_lose_no_event(observations):
     assert np.all(np.asarray(minutes.table["stop_mjd"]) - np.asarray(minutes.table["start_mjd"]) < 5.01 / 1440)
 
 
+def test_bins_of_a_part_of_the_data_tell_the_time_of_that_part(observations, tmp_path):
+    from astropy.table import Table
+
+    part = light_curve(observations, toy_dl3.CRAB_DEG, by=[START - 0.1, START + 1.7 * STEP])
+    assert part.runs == (5093001, 5093002)
+    assert part.live_time_s == pytest.approx(1000, rel=1e-3) == pytest.approx(float(part.table["live_time"].sum()))
+    assert "live time 16.7 min" in part.caption
+    part.save(tmp_path)
+    for suffix in ("ecsv", "parquet"):
+        table = Table.read(tmp_path / f"light_curve.{suffix}")
+        assert str(table["start_mjd"].unit) == str(table["stop_mjd"].unit) == "d"
+        assert (table.meta["time_format"], table.meta["time_scale"]) == ("MJD", "UTC")
+
+
 def test_bins_without_data_and_odd_edges_are_refused(observations):
     with pytest.raises(InputError, match="no data in any bin"):
         light_curve(observations, toy_dl3.CRAB_DEG, by=[59000.0, 59001.0])
@@ -224,19 +311,25 @@ def test_fractional_variability_is_that_put_in():
     assert np.isnan(fractional_variability(np.ones(5), np.ones(5))[0])
 
 
-def test_upper_limits_cover(observations):
-    """Of many measurements of a faint flux, 95 % limits are above the truth in at least 93 %, give or take 3 sigma."""
-    from magicpy_assets.science.light_curve import _point
-    from magicpy_assets.science.time_bins import RunCounts
-
+@pytest.mark.parametrize(("truth", "at_most"), [(3.0, 1.0), (30.0, 0.95)])
+def test_upper_limits_cover_in_95_of_100_measurements(truth, at_most):
+    """One-sided at 95 %, give or take 4 sigma of 1500; more near zero, for no limit takes a flux below zero for one."""
     rng = np.random.default_rng(5)
-    trials, truth = 400, 3.0
-    above = 0
+    trials, above = 1500, 0
     for _ in range(trials):
-        n_on, n_off = rng.poisson(truth + 2.0), rng.poisson(6.0)
+        n_on, n_off = rng.poisson(truth + 4.0), rng.poisson(12.0)
         one = RunCounts("1", 0.0, 1.0, 100.0, int(n_on), int(n_off), 1 / 3, 1.0, 0.3)
-        above += _point("x", [one], 1.0, 0.3)["flux_ul"] > truth
-    assert above / trials > 0.93 - 3 * np.sqrt(0.05 * 0.95 / trials)
+        above += point("x", [one], 1.0, 0.3)["flux_ul"] > truth
+    spread = 4 * np.sqrt(0.05 * 0.95 / trials)
+    assert 0.95 - spread < above / trials < at_most + spread
+
+
+def test_limits_of_flux_points_rise_the_likelihood_by_as_much_as_95_percent_asks(joint):
+    """With many events the limit is value + 1.645 errors; with fewer the likelihood is skew, and it is a bit more."""
+    strong = joint.flux_points[np.asarray(joint.flux_points["ts"]) > 50]
+    sigma = (strong["dnde_ul"] - strong["dnde"]) / strong["dnde_err"]
+    assert np.all((np.asarray(sigma) > 1.6) & (np.asarray(sigma) < 1.9))
+    assert joint.flux_points.meta["upper_limits"] == "95 % confidence, one-sided"
 
 
 def test_a_light_curve_comes_back_from_a_folder(observations, tmp_path):
@@ -265,6 +358,29 @@ def test_cells_add_up_to_the_count_of_all(observations):
     assert (first.n_on + second.n_on, first.n_off + second.n_off) == (whole.n_on, whole.n_off)
     np.testing.assert_array_equal(first.on + second.on, whole.on)
     assert whole.significance == pytest.approx(li_ma(whole.n_on, whole.n_off, whole.alpha))
+
+
+def test_theta2_is_drawn_by_gammapy(observations):
+    import astropy.units as u
+    import matplotlib.pyplot as plt
+    from astropy.coordinates import SkyCoord
+    from gammapy.makers.utils import ThetaSquaredTable
+    from gammapy.maps import MapAxis
+    from gammapy.visualization import plot_theta_squared_table
+
+    result = counts.theta2(observations, toy_dl3.CRAB_DEG, n_off=1)
+    table = result.gammapy
+    axis = MapAxis.from_edges(result.edges_deg2[:21], unit="deg2", interp="lin", name="theta_squared")
+    position = SkyCoord(*toy_dl3.CRAB_DEG, unit="deg")
+    theirs = ThetaSquaredTable(observations, axis, position, energy_edges=np.array([0.3, 1000.0]) * u.TeV).run()
+    assert set(theirs.colnames) == set(table.colnames)
+    # our planes are tangent to the pointing, theirs great circles: a few events change their bin
+    for name in ("counts", "counts_off"):
+        ours, their = int(table[name][:20].sum()), int(theirs[name].sum())
+        assert abs(ours - their) < 0.02 * ours
+    figure = plt.figure()
+    plot_theta_squared_table(table)
+    plt.close(figure)
 
 
 @pytest.mark.parametrize("n_off", [1, 2, 3, 4, 5])

@@ -122,7 +122,7 @@ def test_a_measured_background_is_read_by_gammapy(tmp_path, responses):
     events = toy_dl3.selected(run.columns, responses.cuts)
     rng = np.random.default_rng(1)
     offset = 1.5 * np.sqrt(rng.uniform(size=len(events.mjd)))
-    background = field_background(events.energy_gev, offset, np.full_like(offset, 9.0), 300.0, None)
+    background = field_background(events.energy_gev, offset, np.zeros_like(offset), 300.0, ())
     path = tmp_path / "run_DL3.fits"
     gadf.write(path, gadf.run_hdus(run.cards, events, responses, background))
     read = dl3.open_observations(path)[0]

@@ -1,17 +1,22 @@
 """The whole chain on the small observatory: done once, never twice, and always with a reason."""
 
 import json
+from copy import copy
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from magicpy_assets.core import datalevels
+from magicpy_assets.core.result_settings import Dl3Settings, SpectraSettings
 from magicpy_assets.formats import melibea, star, superstar
+from magicpy_assets.pipeline.combined import plan_combined
 from magicpy_assets.pipeline.plan import plan
 from magicpy_assets.pipeline.run import process
 from magicpy_assets.pipeline.runs import known_runs
 from magicpy_assets.store.provenance import history
 from magicpy_assets.store.records import read_record, write_record
+from magicpy_assets.version import __version__
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chain")]
 
@@ -113,3 +118,41 @@ def test_measured_pedestals_agree_with_the_sky_that_was_simulated(chain):
     # Dark sky: pedestal RMS 1.0 phe in the cleaning table.
     assert measured["pedestal_rms_phe"].to_numpy() == pytest.approx(1.0, abs=0.05)
     assert set(measured["moon_level"]) == {"weak"}
+
+
+def test_settings_of_cuts_and_spectra_remake_what_depends_on_them(chain):
+    """The cuts of DL3 and the model of spectra are parameters of what is made: of cells, and of all together."""
+    settings = chain.session.settings.model_copy(
+        update={"dl3": Dl3Settings(theta_efficiency=0.8), "spectra": SpectraSettings(model="power_law")}
+    )
+    changed = copy(chain.session)
+    changed.settings = settings
+    planned = plan(changed, "CrabNebula", [chain.cell])
+    assert {task.stage for task in planned.to_do} == {"dl3", "spectra"}
+    dl3 = next(task for task in planned.to_do if task.stage == "dl3")
+    assert "dl3.Theta2Effi" in planned.state(dl3).reason
+    spectra = next(task for task in planned.to_do if task.stage == "spectra")
+    assert spectra.parameters["spectra.model"] == "power_law"
+    program = spectra.build({name: list(paths) for name, paths in spectra.inputs.items()}, chain.session.layout.root)
+    assert program.values["spectra.model"] == "power_law"
+    only = copy(chain.session)
+    only.settings = settings.model_copy(update={"dl3": Dl3Settings()})
+    together = plan_combined(only, "CrabNebula").tasks[0]
+    assert together.parameters == {"source": "CrabNebula", "spectra.model": "power_law"}
+
+
+def test_a_sky_map_that_is_deleted_is_made_again(chain):
+    folder = chain.report.products("spectra")[0].parent
+    before = (folder / "skymap.fits").read_bytes()
+    (folder / "skymap.fits").unlink()
+    planned = plan(chain.session, "CrabNebula", [chain.cell])
+    assert {task.stage for task in planned.to_do} == {"spectra"}
+    process(chain.session, "CrabNebula", [chain.cell])
+    assert (folder / "skymap.fits").is_file()
+    assert before[:80] == (folder / "skymap.fits").read_bytes()[:80]
+
+
+def test_dl3_files_say_which_programs_made_them(chain):
+    header = fits.getheader(chain.report.products("dl3")[0], "EVENTS")
+    assert header["ENGINE"] == "embedded"
+    assert {header[card] for card in ("STARVERS", "SUPSVERS", "COACVERS", "MELIVERS", "DL3VERS")} == {__version__}

@@ -23,14 +23,14 @@ def events_in(found):
 @pytest.mark.parametrize("n", [200, 3 * MANY_EVENTS])
 def test_as_many_events_come_out_as_went_in(n):
     energy, offset = flat_field(n, seed=n)
-    found = field_background(energy, offset, np.full(n, 9.0), SECONDS, None)
+    found = field_background(energy, offset, np.zeros(n), SECONDS, ())
     assert found.separable is (n < MANY_EVENTS)
     assert found.n_events == n
     assert events_in(found) == pytest.approx(n, rel=1e-9)
 
 
 def test_errors_are_those_seen_from_run_to_run():
-    found = [field_background(*flat_field(400, seed), np.full(400, 9.0), SECONDS, None) for seed in range(200)]
+    found = [field_background(*flat_field(400, seed), np.zeros(400), SECONDS, ()) for seed in range(200)]
     rates = np.array([item.rate for item in found])
     cell = np.s_[6, 3]  # some hundred GeV, in the middle of the field
     assert ENERGY_EDGES_GEV[6] > 100
@@ -42,7 +42,7 @@ def test_errors_are_those_seen_from_run_to_run():
 
 def test_a_ring_that_the_source_hides_takes_the_rate_of_the_next():
     energy, offset = flat_field(4000, seed=3)
-    found = field_background(energy, offset, offset, SECONDS, 0.0)
+    found = field_background(energy, offset, np.zeros(4000), SECONDS, [(0.0, 0.0, 0.3)])
     np.testing.assert_array_equal(found.rate[:, 0], found.rate[:, 1])
     density = 4000 / (2 * np.pi * (1 - np.cos(np.radians(1.5)))) / SECONDS
     width_mev = np.diff(ENERGY_EDGES_GEV) * 1e3

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from magicpy_assets.core import sources
 from magicpy_assets.core.errors import InputError, OutOfRangeError, UnknownNameError
 from magicpy_assets.core.telescopes import M1
 from magicpy_assets.science.counts import (
@@ -13,10 +14,10 @@ from magicpy_assets.science.counts import (
     Theta2Result,
     count,
     li_ma,
-    tangent_plane,
     theta2_of_melibea,
 )
 from magicpy_assets.science.exposure import Exposure
+from magicpy_assets.science.pointing import tangent_plane
 from magicpy_assets.science.selections import Selection, selection
 
 EXPOSURE = Exposure("Toy", (1, 2), 3600.0, 59000.0, 59000.1, (10.0, 20.0))
@@ -146,6 +147,36 @@ def test_melibea_events_are_counted_as_odie_does():
     assert (result.runs, result.simulated) == ((1, 2), True)
     hard = theta2_of_melibea(runs, (83.63, 22.01), selection("HE"), source="CrabNebula", simulated=True)
     assert hard.n_on == 0  # all events are below 1 TeV
+
+
+def test_a_pointing_on_both_sides_of_0h_is_between_them():
+    """Tracking spreads the right ascension of the pointing by arcseconds, here around 0°, where a median is 180°."""
+    turned = melibea_events(1, 0.4)
+    shift = float(15 * turned["pointing_ra_h_1"].iloc[0])
+    turned["reco_ra_deg"] = (turned["reco_ra_deg"] - shift) % 360
+    turned["pointing_ra_h_1"] = (np.where(np.arange(len(turned)) % 2, 1e-3, -1e-3) / 15) % 24
+    here, there = (
+        theta2_of_melibea({1: events}, ((83.63 - moved) % 360, 22.01), selection("FR"), source="Toy", simulated=True)
+        for events, moved in ((melibea_events(1, 0.4), 0.0), (turned, shift))
+    )
+    assert (there.n_on, there.n_off) == (here.n_on, here.n_off)
+
+
+def test_off_regions_with_known_sources_are_warned_of(caplog):
+    """NGC 1275 seen from 0.3° away, so that one of three off regions lies on IC 310."""
+    ours, other = sources.by_name("NGC1275"), sources.by_name("IC310")
+    events = melibea_events(1, 0.4)
+    cosine = np.cos(np.radians(ours.dec_deg))
+    middle = (0.5 * (ours.ra_deg + other.ra_deg), 0.5 * (ours.dec_deg + other.dec_deg))
+    events["reco_ra_deg"] = middle[0] + (events["reco_ra_deg"] - 83.63) / cosine
+    events["reco_dec_deg"] += middle[1] - 22.01
+    events["pointing_ra_h_1"], events["pointing_dec_deg_1"] = middle[0] / 15, middle[1]
+    place = (ours.ra_deg, ours.dec_deg)
+    theta2_of_melibea({1: events}, place, selection("FR"), source="NGC1275", simulated=True, n_off=3)
+    assert "known sources, so the background of θ² may be too high: IC310" in caplog.text
+    caplog.clear()
+    theta2_of_melibea({1: events}, place, selection("FR"), source="NGC1275", simulated=True, n_off=2)
+    assert caplog.text == ""
 
 
 def test_a_result_survives_being_saved(tmp_path):

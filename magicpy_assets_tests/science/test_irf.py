@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from magicpy_assets.core.errors import InputError, OutOfRangeError
-from magicpy_assets.science.background import ENERGY_EDGES_GEV, OFFSET_EDGES_DEG, field_background, open_share
+from magicpy_assets.science.background import ENERGY_EDGES_GEV, OFFSET_EDGES_DEG, field_background
 from magicpy_assets.science.cuts import CutRules, Cuts, find_cuts
+from magicpy_assets.science.field import open_share
 from magicpy_assets.science.irf import (
     MIGRATION_EDGES,
     TRUE_EDGES_GEV,
@@ -171,21 +172,21 @@ def test_a_flat_field_gives_a_flat_background_with_the_source_taken_out():
     x, y = radius * np.cos(angle), radius * np.sin(angle)
     bright = rng.normal([0.4, 0.0], 0.05, (5000, 2))
     x, y = np.r_[x, bright[:, 0]], np.r_[y, bright[:, 1]]
-    found = field_background(np.full(len(x), 200.0), np.hypot(x, y), np.hypot(x - 0.4, y), seconds, 0.4)
+    found = field_background(np.full(len(x), 200.0), x, y, seconds, [(0.4, 0.0, 0.3)])
     energy_bin = np.searchsorted(ENERGY_EDGES_GEV, 200.0) - 1
     width_mev = 1e3 * np.diff(ENERGY_EDGES_GEV)[energy_bin]
     expected = n / (np.pi * np.radians(reach) ** 2) / seconds / width_mev
-    rings = n * np.diff(OFFSET_EDGES_DEG**2) / reach**2 * open_share(OFFSET_EDGES_DEG, 0.4)
+    rings = n * np.diff(OFFSET_EDGES_DEG**2) / reach**2 * open_share(OFFSET_EDGES_DEG, [(0.4, 0.0, 0.3)])
     assert np.all(np.abs(found.rate[energy_bin] / expected - 1) < 5 / np.sqrt(rings) + 1e-3)
     assert found.rate[energy_bin + 1].sum() == 0
 
 
 def test_the_share_of_a_ring_that_is_open():
-    assert np.all(open_share(OFFSET_EDGES_DEG, None) == 1)
-    around = open_share(np.array([0.0, 0.3, 1.0]), 0.0)
+    assert np.all(open_share(OFFSET_EDGES_DEG, ()) == 1)
+    around = open_share(np.array([0.0, 0.3, 1.0]), [(0.0, 0.0, 0.3)])
     assert around == pytest.approx([0, 1], abs=0.02)
     rng = np.random.default_rng(1)
     radius = np.sqrt(rng.uniform(0.25**2, 0.5**2, 200_000))
     angle = rng.uniform(0, 2 * np.pi, 200_000)
     away = np.hypot(radius * np.cos(angle) - 0.4, radius * np.sin(angle)) > 0.3
-    assert open_share(np.array([0.25, 0.5]), 0.4)[0] == pytest.approx(away.mean(), abs=0.01)
+    assert open_share(np.array([0.25, 0.5]), [(0.4, 0.0, 0.3)])[0] == pytest.approx(away.mean(), abs=0.01)

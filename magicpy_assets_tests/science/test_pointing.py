@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from magicpy_assets.science.camera import FOCAL_MM
-from magicpy_assets.science.pointing import altaz_of, camera_of, north_angle, radec_in_camera, radec_of, sky_of
+from magicpy_assets.science.pointing import (
+    altaz_of,
+    camera_of,
+    circular_mean_deg,
+    north_angle,
+    radec_in_camera,
+    radec_of,
+    sky_of,
+)
 from magicpy_assets.science.site import HEIGHT_M, LATITUDE_DEG, LONGITUDE_DEG
 
 MJD = 60_000.97
@@ -107,3 +115,9 @@ def test_celestial_north_is_up_in_the_south_and_turns_around_the_pole():
     assert north_angle(*south, MJD) == pytest.approx(0.0, abs=0.5)
     assert north_angle(*north, MJD) == pytest.approx(0.0, abs=0.5)
     assert abs(north_angle(*above, MJD)) == pytest.approx(180.0, abs=0.6)
+
+
+def test_the_mean_of_angles_on_both_sides_of_zero_is_between_them():
+    assert circular_mean_deg([359.9, 0.1, 0.3]) == pytest.approx(0.1)
+    assert circular_mean_deg([359.7, 359.9]) == pytest.approx(359.8)
+    assert circular_mean_deg(np.full(5, 83.6)) == pytest.approx(83.6)

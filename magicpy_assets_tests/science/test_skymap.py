@@ -102,6 +102,74 @@ def test_too_few_events_are_refused():
         skymap(few, CENTRE)
 
 
+def test_the_acceptance_goes_with_live_time_and_not_with_the_number_of_events():
+    """Opposite pointings of the same time, one of which happens to hold a flare of 3000 events."""
+    pair = [
+        observation(1, 35, 5, n_source=3000, n_background=4000),
+        observation(2, 215, 6, n_source=50, n_background=4000),
+    ]
+    result = skymap(pair, CENTRE)
+    assert abs(result.residual_mean) < 0.15
+    middle = 0.5 * (result.edges_deg[1:] + result.edges_deg[:-1])
+    x, y = np.meshgrid(middle, middle)
+    along = x * np.sin(np.radians(35)) + y * np.cos(np.radians(35))
+    sides = [result.significance[result.beside & (sign * along > 0.4)].mean() for sign in (1, -1)]
+    # each half has some 50 independent discs
+    assert abs(sides[0] - sides[1]) < 4 * np.sqrt(2 / 50)
+
+
+def test_cells_have_an_acceptance_each():
+    """Two cells of different background: 40 min with few events on one side, as long with many on the other."""
+    pair = [
+        observation(1, 35, 15, n_source=0, n_background=1000),
+        observation(2, 215, 16, n_source=0, n_background=9000),
+    ]
+    result = skymap(pair, CENTRE, groups={1: "dark", 2: "moon"})
+    assert abs(result.residual_mean) < 0.15
+    assert 0.85 < result.residual_rms < 1.15
+
+
+def test_other_sources_are_no_background():
+    """A bright one in the ring of the middle: unless it is left out, it makes a hole where nothing is."""
+    from magicpy_assets.science.field import Neighbour
+
+    other = Neighbour("Other", CENTRE[0] + 0.5 / COSINE, CENTRE[1])
+    bright = runs(400, seed=20, source=(0.5, 0.0))
+    middle = np.s_[40, 40]
+    with_it, without = (skymap(bright, CENTRE, avoid=avoid) for avoid in ((), (other,)))
+    assert with_it.significance[middle] < -4
+    assert abs(without.significance[middle]) < 3.5
+    assert abs(without.residual_mean) < 0.3
+    assert len(without.excluded) == 2
+
+
+def test_the_maps_are_objects_of_gammapy(tmp_path):
+    from astropy.coordinates import SkyCoord
+    from gammapy.maps import Map
+
+    result = skymap(runs(80, seed=9, source=(0.5, -0.3)), CENTRE)
+    maps = result.gammapy
+    assert set(maps) == {"significance", "excess", "on", "background"}
+    peak, x, y = result.peak
+    there = SkyCoord(*CENTRE, unit="deg").spherical_offsets_by(x * _unit("deg"), y * _unit("deg"))
+    assert maps["significance"].get_by_coord(there)[0] == pytest.approx(peak)
+    maps["excess"].write(tmp_path / "excess.fits")
+    again = Map.read(tmp_path / "excess.fits")
+    np.testing.assert_allclose(again.data, maps["excess"].data)
+    np.testing.assert_allclose(result.tables()["skymap"]["excess"], result.excess.ravel())
+
+
+def test_a_map_with_nothing_beside_the_source_is_saved_written_and_drawn(tmp_path):
+    from magicpy_assets.formats.skymap_fits import write_skymap
+
+    nothing = replace(skymap(runs(60, seed=3), CENTRE), residual_mean=float("nan"), residual_rms=float("nan"))
+    nothing.save(tmp_path)
+    back = SkymapResult.load(tmp_path)
+    assert np.isnan(back.residual_rms)
+    assert write_skymap(back, tmp_path / "small.fits").is_file()
+    skymap_figure(back).savefig(tmp_path / "small.png")
+
+
 def test_other_sources_of_the_field_are_marked():
     perseus = sources.by_name("NGC1275")
     result = replace(skymap(runs(60, seed=3), CENTRE), centre_deg=(perseus.ra_deg, perseus.dec_deg))

@@ -64,10 +64,10 @@ def light_curve_of(folder: Path) -> dict[str, Any]:
 def skymap_of(folder: Path) -> dict[str, Any]:
     """Return what the page shows of the sky map in a folder of results."""
     from magicpy_assets.plots.maps import skymap_figure
-    from magicpy_assets.science.skymap import SkymapResult
+    from magicpy_assets.science.skymap import SkymapResult, why_missing
 
-    if not (folder / "skymap.json").is_file():
-        return {"skymap": "no map: the log of the spectra program says why"}
+    if why := why_missing(folder):
+        return {"skymap": f"no map: {why}"}
     result = SkymapResult.load(folder)
     numbers = {"peak_sigma": result.peak[0], "residual_mean": result.residual_mean, "residual_rms": result.residual_rms}
     return numbers | show(skymap_figure(result), folder, "skymap")

@@ -6,7 +6,8 @@ import dagster as dg
 
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.defs.assets.results import light_curve_of, spectrum_of, theta2_of
-from magicpy_assets.defs.level import Level, made, of_source
+from magicpy_assets.defs.described import made
+from magicpy_assets.defs.level import Level, of_source
 from magicpy_assets.mars.programs import Spectra
 from magicpy_assets.pipeline import quality
 from magicpy_assets.pipeline.report import Report

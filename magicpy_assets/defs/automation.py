@@ -115,12 +115,20 @@ def nightly(job: "Job") -> dg.ScheduleDefinition:
 
 
 def condition_of(settings: Settings) -> dg.AutomationCondition | None:
-    """Return the condition under which cells are made by themselves; none if the sensor asks for runs."""
-    return dg.AutomationCondition.eager() if settings.automation == DECLARATIVE else None
+    """Return the condition under which cells are made by themselves; none if the sensor asks for runs.
+
+    A cell is made when what it is made from has changed, and when it is missing though what it is made from is there,
+    as all cells are in a fresh store. One that failed waits until something changes.
+    """
+    if settings.automation != DECLARATIVE:
+        return None
+    condition = dg.AutomationCondition
+    missing = condition.missing() & ~condition.any_deps_missing() & ~condition.any_deps_in_progress()
+    return condition.eager() | (missing & ~condition.in_progress() & ~condition.execution_failed())
 
 
 def condition_over_cells(settings: Settings) -> dg.AutomationCondition | None:
-    """Return the condition of what is over cells: like `condition_of`, but it waits for no missing cell."""
+    """Return the condition of what is over cells: made when one of them has changed, whichever are missing."""
     if settings.automation != DECLARATIVE:
         return None
     return dg.AutomationCondition.eager().without(~dg.AutomationCondition.any_deps_missing())

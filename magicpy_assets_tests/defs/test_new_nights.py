@@ -6,13 +6,20 @@ import time
 from datetime import date
 
 import dagster as dg
+import pandas as pd
 import pytest
+from dagster._core.definitions.observe import observe
 
+from magicpy_assets.core.runs import night_folder
+from magicpy_assets.core.settings import load_settings
+from magicpy_assets.definitions import build_defs
 from magicpy_assets.defs import new_nights
 from magicpy_assets.defs.described import UNFINISHED_TAG
-from magicpy_assets.definitions import build_defs
-from magicpy_assets.observatory.programme import Observation
+from magicpy_assets.formats.runreport import OPEN_REMARK, SIMULATED_REMARK, format_run_report, report_name
+from magicpy_assets.observatory.programme import Observation, programme
+from magicpy_assets.observatory.reports import run_table
 from magicpy_assets.observatory.server import serve
+from magicpy_assets.store.layout import Layout
 from magicpy_assets_tests.conftest import FIRST_NIGHTS, SEED, settings_for
 
 OLD, LATER = FIRST_NIGHTS[0], date(2020, 12, 18)
@@ -178,7 +185,7 @@ def test_the_archive_is_observed_cell_by_cell(built):
         for source in ("CrabNebula", "off", "mc"):
             key = dg.AssetKey([source, "archive"])
             (asset,) = (asset for asset in built.assets if asset.key == key)
-            assert dg.observe([asset], resources=built.resources, instance=instance).success
+            assert observe([asset], resources=built.resources, instance=instance).success
             records = instance.fetch_observations(key, limit=50).records
             found = {record.partition_key: record.asset_observation.tags["dagster/data_version"] for record in records}
             assert set(found) <= EXPECTED
@@ -199,17 +206,45 @@ def sky(tmp_path, monkeypatch):
         yield server
 
 
-def test_late_runs_of_an_old_night_and_new_nights_are_asked_for(sky, tmp_path):
+def test_new_nights_are_asked_for_when_they_are_observed(sky, tmp_path):
     built = build_defs(settings_for(tmp_path / "store"))
     first = tick(built)
     assert cells_asked(first)
-    sky.observe(Observation(OLD, "CrabNebula", 56.0, 60.0, 35))
-    late = tick(built, first.cursor)
-    assert cells_asked(late) == {"ST0316|za50to62-weak"}
-    sky.observe(Observation(LATER, "CrabNebula", 24.0, 28.0, 35))
-    new = tick(built, late.cursor)
-    assert cells_asked(new) == {"ST0316|za05to35-weak"}
+    sky.observe(Observation(LATER, "CrabNebula", 56.0, 60.0, 35))
+    new = tick(built, first.cursor)
+    assert cells_asked(new) == {"ST0316|za50to62-weak"}
     assert tick(built, new.cursor).run_requests == []
+
+
+def test_a_night_is_taken_when_it_is_closed_and_late_runs_when_they_come(tmp_path):
+    """Run reports as central control of the observatory writes them: open first, closed, then with one run more."""
+    settings = load_settings(store=str(tmp_path / "store"), archive={"in_place": tmp_path / "server"})
+    observed = [Observation(LATER, "CrabNebula", low, low + 4.0, 35) for low in (24.0, 40.0, 56.0)]
+    runs = run_table(programme(SEED, nights=(), extra_nights=observed), SEED)
+    report = tmp_path / "server" / "CCdata" / night_folder(LATER) / report_name(LATER)
+    report.parent.mkdir(parents=True)
+    (tmp_path / "server" / "Data").mkdir()
+
+    def written(table, *remarks):
+        report.write_text(format_run_report(table, remarks=(SIMULATED_REMARK, *remarks)), encoding="utf-8")
+
+    built = build_defs(settings)
+    written(runs[:1], OPEN_REMARK)
+    first = tick(built)
+    assert first.run_requests == []
+    written(runs[:2])
+    closed = tick(built, first.cursor)
+    assert cells_asked(closed) == {"ST0316|za50to62-weak", "ST0316|za35to50-weak"}
+    written(runs)
+    late = tick(built, closed.cursor)
+    assert cells_asked(late) == {"ST0316|za05to35-weak"}
+    # What a report says of a run has been corrected.
+    written(runs.assign(duration_s=[*runs["duration_s"][:2], 100.0]))
+    corrected = tick(built, late.cursor)
+    assert cells_asked(corrected) == {"ST0316|za05to35-weak"}
+    assert {request.run_key for request in corrected.run_requests}.isdisjoint(
+        request.run_key for request in late.run_requests
+    )
 
 
 def test_new_off_data_ask_for_the_cells_that_are_trained_with_them(sky, tmp_path):
@@ -218,26 +253,22 @@ def test_new_off_data_ask_for_the_cells_that_are_trained_with_them(sky, tmp_path
     first = tick(built)
     cell = "ST0316|za50to62-weak"
     assert cell in cells_asked(first)
-    sky.observe(Observation(date(2020, 12, 19), "3C454.3", 56.0, 60.0, 35))
+    sky.observe(Observation(date(2020, 12, 19), "OJ287", 56.0, 60.0, 35))
     again = tick(built, first.cursor)
     assert cells_asked(again) == {cell}
-    assert {event.asset_key.path[0] for event in again.asset_events} == {"off"}
+    gained = {event.asset_key.path[0] for event in again.asset_events if isinstance(event, dg.AssetObservation)}
+    assert gained == {"off"}
 
 
-def test_a_period_that_is_not_loaded_is_told_and_kept_for_later(environment, tmp_path, caplog):
+def test_a_period_that_is_not_loaded_is_told_and_kept_for_later(environment, tmp_path, capfd):
     """A source that was observed elsewhere when the definitions were loaded."""
     both = settings_for(tmp_path).model_copy(update={"periods": ("ST0316", "ST0317")})
-    import pandas as pd
-
-    from magicpy_assets.store.layout import Layout
-
     night = Layout(tmp_path).catalogue(date(2022, 1, 4))
     night.parent.mkdir()
     pd.DataFrame({"source": ["CrabNebula"]}).to_parquet(night)
     built = build_defs(both)
     night.unlink()
-    with caplog.at_level(logging.WARNING):
-        result = tick(built)
+    result = tick(built)
     assert result.run_requests == []
-    assert "when they are loaded again: CrabNebula in ST0316" in caplog.text
+    assert "when they are loaded again: CrabNebula in ST0316" in capfd.readouterr().err
     assert cells_asked(tick(build_defs(both), result.cursor)) == EXPECTED

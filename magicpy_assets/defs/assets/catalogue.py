@@ -87,7 +87,7 @@ def _figures(runs: "pd.DataFrame", sources: Sequence[str], simulated: bool) -> d
     for source in [name for name in sources if (runs["source"] == name).any()][:MOST_FIGURES]:
         mine = runs[(runs["source"] == source) & (runs["cell"] != "")]
         table = mine.pivot_table(
-            index="moon_level", columns="zenith", values="duration_s", aggfunc="sum", fill_value=0.0, observed=True
+            index="moon_level", columns="za", values="duration_s", aggfunc="sum", fill_value=0.0, observed=True
         )
         figure = hours_figure(table / 3600.0, title=source, simulated=simulated)
         found[f"hours_of_{source}"] = inline(figure)

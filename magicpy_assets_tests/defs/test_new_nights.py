@@ -165,6 +165,7 @@ def test_without_the_sensor_the_refresh_job_marks_them(built):
         found = instance.get_materialized_partitions(dg.AssetKey(["off", "star"]))
         assert len(found) == 20 - 4
         assert marks_of(tick(built, instance=instance)) == []
+        assert instance.fetch_materializations(dg.AssetKey(["runbooks"]), limit=1).records
         records = instance.fetch_materializations(dg.AssetKey(["run_catalogue"]), limit=1).records
         metadata = records[0].asset_materialization.metadata
         assert metadata["runs"].value > 0

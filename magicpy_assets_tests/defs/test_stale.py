@@ -6,6 +6,7 @@ Cells without data are materialised, which takes no program: what counts here is
 import dagster as dg
 import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
 
 from magicpy_assets.core.settings import load_settings
 from magicpy_assets.definitions import build_defs
@@ -24,8 +25,7 @@ def key_of(text):
 def stale(built, instance):
     """Return the cells of assets that are out of date, for causes of their own."""
     graph = built.resolve_asset_graph()
-    loading = dg.AssetCheckKey and __import__("dagster._core.loader", fromlist=["LoadingContextForTest"])
-    resolver = CachingStaleStatusResolver(instance, graph, loading.LoadingContextForTest(instance))
+    resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
     return {
         (key.to_user_string(), cell)
         for key in graph.materializable_asset_keys

@@ -1,4 +1,4 @@
-"""What a level does besides making products: nothing where nobody needs it, later what can change, warnings that warn."""
+"""What a level does besides making products: nothing where nobody needs it, again what can change, warnings."""
 
 from pathlib import Path
 
@@ -98,23 +98,19 @@ def test_what_is_broken_is_written_when_a_run_fails_and_again_when_one_ends_well
         entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.PIPELINE_FAILURE)
     )
 
-    def context(name):
-        return dg.build_run_status_sensor_context(
-            sensor_name=name,
-            dagster_event=event,
-            dagster_instance=instance,
-            dagster_run=run,
-            resources=dict(built.resources),
-        )
+    def look(name):
+        given = {"dagster_event": event, "dagster_instance": instance, "dagster_run": run}
+        with dg.build_run_status_sensor_context(name, **given, resources=dict(built.resources)) as context:
+            sensors[name](context.for_run_failure() if name == "what_is_broken" else context)
 
-    sensors["what_is_mended"](context("what_is_mended"))
+    look("what_is_mended")
     page = Path(tmp_path) / "broken.md"
     assert not page.exists()
-    sensors["what_is_broken"](context("what_is_broken").for_run_failure())
+    look("what_is_broken")
     text = page.read_text(encoding="utf-8")
     assert run.run_id in text
     assert "the disk is full" in text
-    sensors["what_is_mended"](context("what_is_mended"))
+    look("what_is_mended")
     assert "the disk is full" not in page.read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""What Dagster costs: loading, a cell with nothing to do, a sensor tick, memory. Ratios in one run; see also bench_backfill.py.
+"""What Dagster costs: loading, a cell with nothing to do, a sensor tick, memory. Ratios in one run; a backfill apart.
 
 python benchmarks/bench_dagster.py [--full]
 

@@ -1,4 +1,4 @@
-"""What Dagster costs: loading, a cell with nothing to do, a backfill, a sensor tick, memory. Ratios in one run.
+"""What Dagster costs: loading, a cell with nothing to do, a sensor tick, memory. Ratios in one run; a backfill apart.
 
 python benchmarks/bench_dagster.py [--full]
 
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -41,7 +41,6 @@ CELL = Cell.parse("ST0316/za05to35/weak")
 NIGHTS = (date(2020, 11, 16), date(2020, 11, 24), date(2020, 12, 15), date(2020, 12, 23))
 REPEATS = 5
 YEARS = 10
-BACKFILL = 24
 LOADS = """
 import time
 begin = time.perf_counter()
@@ -63,17 +62,24 @@ def median_s(what: Callable[[], object], repeats: int = REPEATS) -> float:
 
 
 def loading() -> None:
-    """Print how long the definitions take to load, by number of sources, against the import of Dagster itself."""
+    """Print how long the definitions take to load, by number of sources, against the import of Dagster itself.
+
+    Each time in a process of its own, with no catalogue yet and with one of ten years, which every source was in.
+    """
     names = [source.name for source in sources.all_sources()]
-    print(f"{'sources':>8} {'import dagster / s':>20} {'definitions / s':>16} {'ratio':>6}")
-    for count in (1, 10, 50):
-        rows = []
-        for _ in range(REPEATS):
-            chosen = {"MAGICPY_SOURCES": ",".join(names[:count]), "MAGICPY_STORE": "no-store-here"}
-            told = subprocess.check_output([sys.executable, "-c", LOADS], env=os.environ | chosen, text=True)
-            rows.append([float(word) for word in told.split()])
-        whole, own = (statistics.median(column) for column in zip(*rows, strict=True))
-        print(f"{count:>8} {whole:>20.2f} {own:>16.2f} {own / whole:>6.2f}")
+    print(f"{'catalogue':>10} {'sources':>8} {'import dagster / s':>20} {'definitions / s':>16} {'ratio':>6}")
+    with tempfile.TemporaryDirectory() as folder:
+        ten_years(Path(folder) / "full", names[:50])
+        for label, store in (("none", "none"), ("ten years", "full")):
+            for count in (1, 10, 50):
+                rows = []
+                for _ in range(REPEATS):
+                    chosen = {"MAGICPY_SOURCES": ",".join(names[:count]), "MAGICPY_STORE": str(Path(folder) / store)}
+                    told = subprocess.check_output([sys.executable, "-c", LOADS], env=os.environ | chosen, text=True)
+                    rows.append([float(word) for word in told.split()])
+                whole, own = (statistics.median(column) for column in zip(*rows, strict=True))
+                ratio = statistics.median(mine / theirs for theirs, mine in rows)
+                print(f"{label:>10} {count:>8} {whole:>20.2f} {own:>16.2f} {ratio:>6.2f}", flush=True)
 
 
 def materialise(definitions: dg.Definitions, wanted: list[Any], cell: str, instance: dg.DagsterInstance) -> None:
@@ -83,7 +89,7 @@ def materialise(definitions: dg.Definitions, wanted: list[Any], cell: str, insta
 
 
 def cells(settings: Settings) -> None:
-    """Print what a cell with nothing to do costs in the pipeline and in Dagster, and a backfill of such cells."""
+    """Print what a cell with nothing to do costs in the pipeline and in Dagster."""
     definitions = build_defs(settings)
     levels = [one for one in definitions.assets or [] if isinstance(one, dg.AssetsDefinition) if one.check_specs]
     mine = [one for one in levels if one.key.path[0] == "CrabNebula" and one.key.path[-1] not in ("spectrum",)]
@@ -96,17 +102,16 @@ def cells(settings: Settings) -> None:
         shown = median_s(lambda: materialise(definitions, superstar, CELL.key, own))
         print(f"a cell with nothing to do, three levels: pipeline {bare:.2f} s, Dagster {shown:.2f} s,")
         print(f"  ratio {shown / bare:.1f}; {(shown - bare) / 3:.2f} s for each level")
-        keys = by_cell[0].partitions_def.get_partition_keys()[:BACKFILL]
-        begin = time.perf_counter()
-        for key in keys:
-            materialise(definitions, superstar, key, own)
-        spent = time.perf_counter() - begin
-        print(f"backfill of {len(keys)} cells, one after the other: {spent:.1f} s, {spent / len(keys):.2f} s a cell")
 
 
-def ten_years(store: Path) -> int:
-    """Write a catalogue of ten years, the season's nights again and again; returns how many nights."""
+def ten_years(store: Path, names: Sequence[str] = ()) -> int:
+    """Write a catalogue of ten years, the season's nights again and again; returns how many nights.
+
+    With names, the sources of the season take them in turn.
+    """
     season = run_table(programme(316), 316)
+    if names:
+        season["source"] = [names[number % len(names)] for number in range(len(season))]
     parts = []
     for turn in range(YEARS * 4):
         part = season.copy()

@@ -91,7 +91,7 @@ def main() -> int:
     given = parser.parse_args()
     settings = load_settings(store=str(given.store), archive={"offline": True})
     with mp.analysis.Source(given.source, period=mp.periods.ST0316, settings=settings, quiet=True) as source:
-        folder = source.session.layout.root / source.name / "report"
+        folder = source.session.layout.shown(source.name, "report")
         page = source.report().save(folder)[0]
     with opened(page) as report:
         taken = photograph(report, DOCS / "figures" if given.docs else folder)

@@ -2,8 +2,9 @@
 
 A data server with one dark night and its OFF data is started, and Dagster's daemon with the sensor for new nights.
 Then the observatory observes three more nights, one after the other. Each time the sensor sees the new run reports and
-asks for the affected cells; what was made before is not made again. At the end a table shows which run of Dagster made
-what. All of it is simulated; everything lies in a folder that is removed at the end (or kept with --keep FOLDER).
+asks for the affected cells. After each night it is checked that every level has products of every new run, that the
+results of the cell and over cells are new, and that nothing else was made again; if not, it says what and ends with 1.
+All of it is simulated; everything lies in a folder that is removed at the end (or kept with --keep FOLDER).
 
     python examples/three_nights.py [--keep FOLDER] [--nights 3]
 """
@@ -26,16 +27,23 @@ import dagster as dg
 
 from magicpy_assets.observatory.programme import Observation
 from magicpy_assets.observatory.server import Server, serve
+from magicpy_assets.store.records import RECORDS, read_record
 
 ROOT = Path(__file__).parents[1]
 FIRST = date(2020, 11, 16)
 NEW = date(2020, 12, 18)
 RUN_S = 20.0
-PATIENCE_S = 900
+PATIENCE_S = 1800
+QUIET_S = 100
+"""As long as nothing has to happen until nothing more will: sensors look once a minute at least."""
+LEVELS = ("calibrated", "star", "superstar", "melibea", "dl3")
+RESULTS = ("spectra", "combined", "report")
+"""What is made of all runs of a cell, or of all cells, and so is new after every night."""
+Products = dict[str, tuple[int, str]]
 
 
 def main() -> int:
-    """Run the demonstration; return 0 if every night was analysed once and nothing twice."""
+    """Run the demonstration; return 0 if every night was analysed at every level and nothing was made twice."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it")
     parser.add_argument("--nights", type=int, default=3)
@@ -68,7 +76,8 @@ def watch(server: Server, folder: Path, nights: int) -> int:
         told: set[str] = set()
         say(f"the night to {FIRST} lies in the archive; the sensor has not looked yet")
         settle(instance, told, at_least=1)
-        before = products(folder)
+        before, faults = products(folder), []
+        say(f"{len(before)} products")
         for number in range(nights):
             night = NEW + timedelta(days=number)
             zenith = (24.0, 28.0) if number % 2 == 0 else (40.0, 44.0)
@@ -76,14 +85,38 @@ def watch(server: Server, folder: Path, nights: int) -> int:
             say(f"the night to {night} is over: runs {', '.join(str(plan.run) for plan in plans)}")
             settle(instance, told, at_least=len(told) + 1)
             after = products(folder)
-            redone = [path for path, made in before.items() if after.get(path) != made and "_DL3_" in path]
-            say(f"{len(after) - len(before)} new products; DL3 files made again: {len(redone)}")
-            if redone:
-                return 1
+            found = [*missing(before, after, [plan.run for plan in plans]), *made_again(before, after)]
+            say(f"{len(after) - len(before)} new products; {'; '.join(found) or 'each level new, nothing made twice'}")
+            faults += found
             before = after
     failed = [name for name in told if name.endswith("FAILURE")]
-    say(f"{len(told)} runs of Dagster, {len(failed)} failed; no run was made twice")
-    return 1 if failed else 0
+    say(f"{len(told)} runs of Dagster, {len(failed)} failed; {len(faults)} faults")
+    return 1 if failed or faults else 0
+
+
+def missing(before: Products, after: Products, runs: list[int]) -> list[str]:
+    """Return what ought to be there after a night and is not: products of each run at each level, new results."""
+    new = {path for path, made in after.items() if before.get(path) != made}
+    faults = [
+        f"run {run} has no new product in {level}"
+        for run in runs
+        for level in LEVELS
+        if not any(path.startswith(f"CrabNebula/{level}/") and f"{run}" in path for path in new)
+    ]
+    return faults + [
+        f"no new result in {folder}"
+        for folder in RESULTS
+        if not any(path.startswith(f"CrabNebula/{folder}/") for path in new)
+    ]
+
+
+def made_again(before: Products, after: Products) -> list[str]:
+    """Return the products that were made again though nothing that they are made from is new, or that are gone."""
+    return [
+        f"{path} was made again" if path in after else f"{path} is gone"
+        for path, made in before.items()
+        if after.get(path) != made and not path.startswith(tuple(f"CrabNebula/{folder}/" for folder in RESULTS))
+    ]
 
 
 def settle(instance: dg.DagsterInstance, told: set[str], at_least: int) -> None:
@@ -102,7 +135,7 @@ def settle(instance: dg.DagsterInstance, told: set[str], at_least: int) -> None:
                 say(f"  {run.job_name} {partition}: {run.status.value} after {seconds:.0f} s")
         if len(told) >= at_least and len(ended) == len(records):
             quiet_since = quiet_since or time.monotonic()
-            if time.monotonic() - quiet_since > 45:  # long enough for the sensors to look again
+            if time.monotonic() - quiet_since > QUIET_S:
                 return
         else:
             quiet_since = None
@@ -110,11 +143,15 @@ def settle(instance: dg.DagsterInstance, told: set[str], at_least: int) -> None:
     raise SystemExit(f"nothing more happened within {PATIENCE_S} s; see the log of the daemon")
 
 
-def products(folder: Path) -> dict[str, int]:
-    """Return every product of the source with the time it was made."""
-    store = folder / "store" / "CrabNebula"
-    found = [path for path in store.rglob("*") if path.suffix in (".root", ".fits") and path.is_file()]
-    return {str(path.relative_to(store)): path.stat().st_mtime_ns for path in found}
+def products(folder: Path) -> Products:
+    """Return every product that a record calls done, with the times of the product and of the task that made it."""
+    store, found = folder / "store", {}
+    for path in store.rglob(f"{RECORDS}/*.json"):
+        product = path.parent.parent / path.name.removesuffix(".json")
+        record = read_record(product)
+        if record is not None and record.outcome == "done" and product.exists():
+            found[str(product.relative_to(store))] = (product.stat().st_mtime_ns, record.start)
+    return found
 
 
 @contextmanager

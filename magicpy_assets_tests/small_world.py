@@ -84,7 +84,10 @@ class SmallWorld:
         self.resources = dict(self.defs.resources or {})
         if fail:
             given = {name: self.resources[name] for name in ("store", "data_server", "mars", "compute")}
-            self.resources["magic"] = FailingMagic(**given, fail=dict(fail))
+            magic = self.resources["magic"]
+            self.resources["magic"] = FailingMagic(
+                **given, more=magic.more, built_with=magic.built_with, fail=dict(fail)
+            )
         self.instance = dg.DagsterInstance.ephemeral()
 
     def __enter__(self) -> Self:

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
+from magicpy_assets.core import periods as known_periods
+from magicpy_assets.core import sources as known_sources
 from magicpy_assets.core.compute_settings import ComputeSettings
 from magicpy_assets.core.errors import ConfigError, InputError, unknown
 from magicpy_assets.core.result_settings import Dl3Settings, SpectraSettings
@@ -174,6 +176,21 @@ class Settings(_Section):
     def array(self) -> Telescopes:
         """The telescopes that are used."""
         return of(self.telescopes)
+
+    @field_validator("sources")
+    @classmethod
+    def _by_their_names(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        """Give sources the names of the table, each once; others stay as they are."""
+        return tuple(dict.fromkeys(known_sources.normal_name(name) for name in given))
+
+    @field_validator("periods")
+    @classmethod
+    def _known(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        """Give periods their one name, each once, and refuse those that there are not."""
+        try:
+            return tuple(dict.fromkeys(known_periods.by_name(name).name for name in given))
+        except LookupError as error:
+            raise ValueError(str(error)) from error
 
     @property
     def origins(self) -> Mapping[str, str]:

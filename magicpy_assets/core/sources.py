@@ -66,6 +66,16 @@ def by_name(name: str) -> SourceInfo:
     raise unknown("source", name, [other for info in all_sources() for other in (info.name, *info.aliases)])
 
 
+def normal_name(name: str) -> str:
+    """Return the name of the table for a name or alias; one that the table does not know as it is."""
+    return _normal_names().get(_plain(name), name)
+
+
+@cache
+def _normal_names() -> dict[str, str]:
+    return {_plain(word): info.name for info in reversed(all_sources()) for word in (*info.aliases, info.name)}
+
+
 def nearest(name: str) -> list[str]:
     """Return up to three names or aliases of the table that are most like a name; none that is not like it."""
     return nearest_names(name, [word for info in all_sources() for word in (info.name, *info.aliases)])

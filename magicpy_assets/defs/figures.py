@@ -1,9 +1,10 @@
-"""Figures on the page: small pictures inside the event, links to the full ones."""
+"""Figures on the page: small pictures inside the event, links to the full ones. None is drawn twice."""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,21 +14,45 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LARGEST_BYTES = 50_000
+"""Of a picture as text in an event, which is a row of a database."""
+RESOLUTIONS_DPI = (80, 60, 45, 30, 20, 12)
+FULL_DPI = 130
 
 
 def inline(figure: Figure) -> dg.MetadataValue:
-    """Return a figure as a small picture in markdown; smaller until it is under the limit that events can take."""
-    for dpi in (80, 60, 45, 30):
+    """Return a figure as a small picture in markdown, as sharp as the limit for events lets it be."""
+    return _picture(small(figure))
+
+
+def small(figure: Figure) -> bytes:
+    """Return a figure as PNG, small enough for an event; nothing if it cannot be made so."""
+    for dpi in RESOLUTIONS_DPI:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=dpi)
-        if buffer.tell() < LARGEST_BYTES:
-            break
-    text = base64.b64encode(buffer.getvalue()).decode()
-    return dg.MetadataValue.md(f"![figure](data:image/png;base64,{text})")
+        if len(_markdown(buffer.getvalue())) < LARGEST_BYTES:
+            return buffer.getvalue()
+    return b""
 
 
-def show(figure: Figure, folder: Path, name: str) -> dict[str, Any]:
-    """Keep a figure in a folder and return it as metadata: the small picture, and the path of the full one."""
-    path = folder / f"{name}.png"
-    figure.savefig(path, dpi=130)
-    return {name: inline(figure), f"{name}_file": dg.MetadataValue.path(str(path))}
+def show(draw: Callable[[], Figure], made_from: Path, name: str) -> dict[str, Any]:
+    """Return a figure as metadata: the small picture, and a link to the full one, both kept beside what they show.
+
+    Parameters
+    ----------
+    draw
+        Draws the figure; called only if the pictures are not there or older than `made_from`.
+    """
+    full, reduced = (made_from.parent / f"{name}{ending}.png" for ending in ("", "_small"))
+    if not all(path.is_file() and path.stat().st_mtime_ns >= made_from.stat().st_mtime_ns for path in (full, reduced)):
+        figure = draw()
+        figure.savefig(full, dpi=FULL_DPI)
+        reduced.write_bytes(small(figure))
+    return {name: _picture(reduced.read_bytes()), f"{name}_file": dg.MetadataValue.url(full.absolute().as_uri())}
+
+
+def _picture(png: bytes) -> dg.MetadataValue:
+    return dg.MetadataValue.md(_markdown(png) if png else "too large to be shown here: open the file")
+
+
+def _markdown(png: bytes) -> str:
+    return f"![figure](data:image/png;base64,{base64.b64encode(png).decode()})"

@@ -1,28 +1,33 @@
 """What every level's asset does: plan its part of a cell, run it, say how it went.
 
-What belongs here: the one body shared by all levels, and the metadata it leaves. The levels are in `defs/assets/`.
+What belongs here: the one body shared by all levels, and how they plan. What an event says is in `defs.described`, the
+levels are in `defs/assets/`.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
+from magicpy_assets.core import datalevels
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.errors import MagicpyError
+from magicpy_assets.defs.described import data_version, describe, made, note_makers, note_unfinished
 from magicpy_assets.defs.names import asset_key, plain
 from magicpy_assets.defs.partitions import cell_of
 from magicpy_assets.defs.resources import Magic
 from magicpy_assets.pipeline.plan import Plan, plan
 from magicpy_assets.pipeline.quality import Verdict
 from magicpy_assets.pipeline.report import Report
-from magicpy_assets.pipeline.run import run
+from magicpy_assets.pipeline.run import download, run
+from magicpy_assets.pipeline.runs import known_runs
 from magicpy_assets.pipeline.session import Session
 from magicpy_assets.pipeline.tasks import Task
-from magicpy_assets.store.events import note_runs
-from magicpy_assets.store.records import RECORDS, Record, fingerprint, read_record
+from magicpy_assets.pipeline.versions import needed_cells
+from magicpy_assets.store.records import fingerprint
 
 Check = Callable[[Session, Report], dg.AssetCheckResult]
 Question = Callable[[Session, Report], Verdict]
@@ -31,10 +36,13 @@ Planner = Callable[[Session, Cell], Plan]
 
 
 OWNERS = ["team:magic"]
-MOST_FINGERPRINTS = 12
-"""Fingerprints of products that an event names; all are in the folder of records."""
 POOL = "programs"
 """Steps that run programs share this pool, so that runs beside each other do not ask too much of one machine."""
+MOST_RETRIES = 2
+RETRY_S = 60.0
+"""How often, and how long after, a step is tried again that a busy server or a killed worker has stopped."""
+
+logger = logging.getLogger(__name__)
 
 
 def code_reference(home: str) -> dict[str, Any]:
@@ -45,17 +53,37 @@ def code_reference(home: str) -> dict[str, Any]:
     return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}
 
 
+def code_version(results_version: int, parameters: Mapping[str, Any]) -> str:
+    """Return the code version of an asset: the program's results version, and a fingerprint of settings that matter."""
+    return f"{results_version}-{fingerprint('code', 1, parameters, [])[:8]}" if parameters else str(results_version)
+
+
+@contextmanager
+def retried(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Iterator[None]:
+    """Let Dagster try a step again, a few times, if what stopped it can change: a server that is down."""
+    try:
+        yield
+    except MagicpyError as error:
+        if error.permanent:
+            raise
+        context.log.warning("tried again later: %s", error)
+        raise dg.RetryRequested(max_retries=MOST_RETRIES, seconds_to_wait=RETRY_S * 2**context.retry_number) from error
+
+
 def no_data(cell: Cell) -> str:
     """Return what is said of a cell that holds no run."""
     return f"no data: the catalogue holds no run in {cell.text}"
 
 
 def _asked(question: Question, session: Session, report: Report) -> dg.AssetCheckResult:
-    """Ask a question; a file that cannot be read answers it with no."""
+    """Ask a question; what goes wrong in answering it, such as a file that cannot be read, answers it with no."""
     try:
         verdict = question(session, report)
     except MagicpyError as error:
         verdict = Verdict(False, {"reason": error.message})
+    except Exception as error:
+        logger.exception("%s could not be answered", question.__name__)
+        verdict = Verdict(False, {"reason": f"could not be answered: {type(error).__name__}: {error}"})
     return dg.AssetCheckResult(
         check_name=question.__name__,
         passed=verdict.passed,
@@ -87,8 +115,8 @@ class Level:
         File in which the level is described, for the page's link to the code.
     kinds
         Technologies, shown as icons.
-    results_version
-        The program's results version, shown as code version.
+    results_version, parameters
+        The program's results version, and the settings that change its results: together the code version.
     extra
         Adds metadata: figures, tables.
     """
@@ -103,6 +131,7 @@ class Level:
     home: str = ""
     kinds: frozenset[str] = frozenset()
     results_version: int = 1
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     extra: Extra | None = None
 
     def asset(
@@ -120,13 +149,14 @@ class Level:
             owners=OWNERS,
             tags={"level": self.key[-1]},
             metadata=code_reference(self.home),
-            code_version=str(self.results_version),
+            code_version=code_version(self.results_version, self.parameters),
             check_specs=self._specs(partitions),
             automation_condition=condition,
             pool=POOL,
         )
         def level(context: dg.AssetExecutionContext, magic: Magic) -> dg.MaterializeResult:
-            return self.materialise(context, magic)
+            with retried(context):
+                return self.materialise(context, magic)
 
         return level
 
@@ -151,15 +181,16 @@ class Level:
         cell = cell_of(context)
         with magic.session() as session:
             session.catalogue.refresh()
-            report = run(session, self.planned(session, cell))
+            report = self._made(session, cell)
             note_makers(report, context.run.run_id)
-            metadata = describe(report)
+            note_unfinished(context, report)
+            metadata = describe(session, report)
             if len(report):
                 results = [check(session, report) for check in self.checks]
                 results += [_asked(question, session, report) for question in self.watches]
                 metadata |= self.extra(session, cell, report) if self.extra else {}
             else:
-                metadata["empty"] = no_data(cell)
+                metadata["empty"] = metadata["why"] = no_data(cell)
                 checks = (*self.checks, *self.watches)
                 results = [dg.AssetCheckResult(check_name=check.__name__, passed=True) for check in checks]
         context.log.info("%s", report)
@@ -167,16 +198,11 @@ class Level:
             metadata=metadata, data_version=dg.DataVersion(data_version(report)), check_results=results
         )
 
-
-def note_makers(report: Report, run_id: str) -> None:
-    """Note beside the records which products this run has made, so that their history leads to its event."""
-    made_now: dict[Path, dict[str, str]] = {}
-    for row in report.rows:
-        record = read_record(Path(row.product)) if row.state == "done" else None
-        if record is not None:
-            made_now.setdefault(Path(row.product).parent, {})[record.fingerprint] = run_id
-    for folder, runs in made_now.items():
-        note_runs(folder, runs)
+    def _made(self, session: Session, cell: Cell) -> Report:
+        """Make what is missing; what is downloaded may move runs, and so call for other files."""
+        if self.key[-1] == datalevels.Calibrated.key:
+            return download(session, lambda: self.planned(session, cell))[0].merged()
+        return run(session, self.planned(session, cell))
 
 
 def of_source(source: str, stage: str) -> Planner:
@@ -192,69 +218,37 @@ def of_off(stage: str) -> Planner:
     def belongs(task: Task) -> bool:
         return task.stage == stage and not task.source.startswith("MC/")
 
-    return lambda session, cell: plan(session, None, [cell], "random_forest").where(belongs)
+    return lambda session, cell: _if_needed(session, cell, lambda: plan(session, None, [cell], "random_forest")).where(
+        belongs
+    )
 
 
 def of_mc(stage: str, uses: Sequence[str] = ("train", "test")) -> Planner:
     """Plan one level of the Monte Carlo of a cell."""
 
     def planned(session: Session, cell: Cell) -> Plan:
-        plans = [plan(session, f"MC/{use}", [cell], stage) for use in uses]
-        joined = sum(plans[1:], start=plans[0])
-        return joined.where(lambda task: task.stage == stage and task.source.startswith("MC/"))
+        def whole() -> Plan:
+            plans = [plan(session, f"MC/{use}", [cell], stage) for use in uses]
+            return sum(plans[1:], start=plans[0])
+
+        return _if_needed(session, cell, whole).where(
+            lambda task: task.stage == stage and task.source.startswith("MC/")
+        )
 
     return planned
 
 
 def forests_of_cell(session: Session, cell: Cell) -> Plan:
     """Plan the forests of a cell."""
-    return plan(session, None, [cell], "random_forest").only("random_forest")
+    return _if_needed(session, cell, lambda: plan(session, None, [cell], "random_forest")).only("random_forest")
 
 
-def made(report: Report) -> list[Path]:
-    """Return the products that are there now."""
-    return [Path(row.product) for row in report.rows if row.state in ("done", "cached")]
+def _if_needed(session: Session, cell: Cell, planned: Callable[[], Plan]) -> Plan:
+    """Plan what sources share, unless no source of the settings has runs in the cell."""
+    return planned() if cell in needed_cells(session, known_runs(session)) else Plan((), {})
 
 
 def something_was_made(name: str, report: Report) -> dg.AssetCheckResult:
     """Pass a check if at least one product is there."""
     count = len(made(report))
     return dg.AssetCheckResult(check_name=name, passed=count > 0, metadata={"made": count, "planned": len(report)})
-
-
-def data_version(report: Report) -> str:
-    """Return one fingerprint over all products that are there now."""
-    found = [(record.product, record.fingerprint) for record in _records(report)]
-    return fingerprint("asset", 1, {}, sorted(found))
-
-
-def describe(report: Report) -> dict[str, Any]:
-    """Describe a report as metadata: counts that the page plots over time, the table of tasks, a command line."""
-    metadata: dict[str, Any] = {name.replace(" ", "_"): number for name, number in report.counts.items()}
-    records = _records(report)
-    metadata["bytes"] = sum(record.size or 0 for record in records)
-    metadata["simulated"] = any(record.simulated for record in records)
-    if records:
-        products = [Path(row.product) for row in report.rows if read_record(Path(row.product)) is not None]
-        metadata["records"] = dg.MetadataValue.path(str(products[0].parent / RECORDS))
-        first = [record.fingerprint[:12] for record in records[:MOST_FINGERPRINTS]]
-        metadata["fingerprints"] = ", ".join(first) + (" …" if len(records) > len(first) else "")
-    table = report.table
-    if not table.empty:
-        metadata["seconds"] = float(table["seconds"].sum())
-        shown = table[["unit", "source", "state", "reason", "log"]].sort_values(["state", "unit"])
-        metadata["tasks"] = dg.MetadataValue.md(_markdown(shown.astype(str).values.tolist(), list(shown.columns)))
-    commands = [" ".join(record.command) for record in records if record.command]
-    if commands:
-        metadata["command"] = dg.MetadataValue.md(f"```\n{commands[0]}\n```")
-    return metadata
-
-
-def _records(report: Report) -> list[Record]:
-    found = (read_record(Path(row.product)) for row in report.rows)
-    return [record for record in found if record is not None]
-
-
-def _markdown(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

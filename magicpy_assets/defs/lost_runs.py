@@ -1,21 +1,37 @@
 """Runs that nobody works on any more: their process was killed, or the machine went down; Dagster still waits for them.
 
 Dagster notices by itself when a run's process ends while the code server lives. When both are gone, nobody tells it,
-and the run would stay in the queue's way for ever.
+and the run would stay in the queue's way for ever. So every run notes which process works on it: machine, start of the
+machine, process and start of the process, because numbers of processes are given again. Each machine judges its own.
 """
 
 import contextlib
 import json
 import os
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import dagster as dg
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 UNDER_WAY = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+PROCESS_TAG = "magicpy/process"
 WAIT_S = 5.0
+START_S = 600.0
+"""A run that has not noted its process after that long has none, if nothing of it is found here."""
+
+
+def note_process(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Note on a run that this process works on it."""
+    if instance.has_run(run_id):
+        instance.add_run_tags(run_id, {PROCESS_TAG: json.dumps(process_of(os.getpid()))})
+
+
+def process_of(pid: int) -> dict[str, str]:
+    """Return what tells a process from all others: `host`, `boot` (id of the machine's start), `pid`, `start`."""
+    return {"host": socket.gethostname(), "boot": _boot(), "pid": str(pid), "start": _start_of(pid)}
 
 
 def lost_runs() -> dg.SensorDefinition:
@@ -35,13 +51,44 @@ def lost_runs() -> dg.SensorDefinition:
 
 
 def fail_lost_runs(instance: dg.DagsterInstance) -> Iterator[str]:
-    """Fail every run under way whose code server and process are gone; yields their ids."""
-    for run in instance.get_runs(filters=dg.RunsFilter(statuses=list(UNDER_WAY))):
-        if _server_is_gone(run.tags.get(GRPC_INFO_TAG)) and not _process_lives(instance, run.run_id):
+    """Fail every run under way whose process on this machine is gone; yields their ids."""
+    for record in instance.get_run_records(filters=dg.RunsFilter(statuses=list(UNDER_WAY))):
+        run = record.dagster_run
+        noted = run.tags.get(PROCESS_TAG)
+        began = record.start_time or record.create_timestamp.timestamp()
+        if _is_lost(json.loads(noted)) if noted else time.time() - began > START_S and _has_nobody(instance, run):
             instance.report_run_failed(
-                run, "The process of this run is gone, and so is the server that had started it."
+                run, "The process of this run is gone; what it had made stays made, and the run may be tried again."
             )
             yield run.run_id
+
+
+def _is_lost(noted: Mapping[str, str]) -> bool:
+    """Tell whether a process was of this machine and is gone."""
+    if noted["host"] != socket.gethostname():
+        return False
+    return (
+        noted["boot"] != _boot() or not _is_there(int(noted["pid"])) or _start_of(int(noted["pid"])) != noted["start"]
+    )
+
+
+def _boot() -> str:
+    """Return what changes with every start of the machine; nothing where the system does not tell."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""
+
+
+def _start_of(pid: int) -> str:
+    """Return when a process began, in ticks since the machine did; nothing where the system does not tell."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return ""
+
+
+def _has_nobody(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Tell whether of a run that has noted nothing neither the code server nor a process can be found here."""
+    return _server_is_gone(run.tags.get(GRPC_INFO_TAG)) and not _process_lives(instance, run.run_id)
 
 
 def _server_is_gone(text: str | None) -> bool:

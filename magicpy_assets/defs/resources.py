@@ -1,6 +1,7 @@
 """Resources: what an operator can set on the page. Each holds settings only; `open_session` makes the plain objects.
 
 What belongs here: fields, their help, and how they override `magicpy.toml`. What they mean is in `core.settings`.
+A field that is left empty leaves the setting as it is, so the four resources come without values of their own.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from magicpy_assets.core.settings import Settings, load_settings
+from magicpy_assets.defs.lost_runs import note_process
 from magicpy_assets.pipeline.session import Session, open_session
 
 
@@ -59,17 +61,32 @@ class Magic(dg.ConfigurableResource):
     more: dict[str, Any] = Field(
         default_factory=dict, description="Any other setting by its dotted key, such as {'forest.off_hours': 5}."
     )
+    built_with: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Settings that the definitions were built with, by dotted key; leave it alone.",
+    )
     _session: Session | None = PrivateAttr(default=None)
 
     def settings(self) -> Settings:
-        """Return the settings in force: file and environment, then what was set on the page."""
-        wanted: dict[str, Any] = {
-            "store": self.store.path,
-            "archive": _given(self.data_server),
-            "mars": _given(self.mars),
-            "compute": _given(self.compute),
-        }
-        return load_settings(**self.more, **{key: value for key, value in wanted.items() if value})
+        """Return the settings in force: file and environment, then what was set on the page.
+
+        Raises
+        ------
+        ConfigError
+            For unknown keys or values that do not fit, all of them at once.
+        """
+        chosen = dict(self.built_with)
+        sections = {"archive": self.data_server, "mars": self.mars, "compute": self.compute}
+        for section, resource in sections.items():
+            chosen |= {f"{section}.{key}": value for key, value in _given(resource).items()}
+        if self.store.path:
+            chosen["store"] = self.store.path
+        return load_settings(**chosen | self.more)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Note on a run which process works on it, so that a run whose process is gone can be told from others."""
+        if context.run is not None and context.instance is not None:
+            note_process(context.instance, context.run.run_id)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -93,31 +110,24 @@ def _given(resource: dg.ConfigurableResource) -> dict[str, Any]:
 
 
 def resources(settings: Settings) -> dict[str, Any]:
-    """Return the resources with the values of some settings."""
-    archive, mars, compute = settings.archive, settings.mars, settings.compute
-    store = StoreResource(path=str(settings.store))
-    data_server = DataServerResource(
-        url=archive.url,
-        user=archive.user,
-        in_place=str(archive.in_place) if archive.in_place else None,
-        offline=archive.offline,
-    )
-    programs = MarsResource(
-        installation=mars.installation,
-        marssys=str(mars.marssys) if mars.marssys else None,
-        rootsys=str(mars.rootsys) if mars.rootsys else None,
-    )
-    workers = ComputeResource(kind=compute.kind, workers=compute.workers)
-    magic = Magic(store=store, data_server=data_server, mars=programs, compute=workers, more=_given_by_hand(settings))
-    return {"magic": magic, "store": store, "data_server": data_server, "mars": programs, "compute": workers}
+    """Return the resources: the four that can be set on the page, and what assets open their session with.
+
+    Settings that were given as arguments are kept in the last; file and environment are read again by every process.
+    """
+    four: dict[str, Any] = {
+        "store": StoreResource.configure_at_launch(),
+        "data_server": DataServerResource.configure_at_launch(),
+        "mars": MarsResource.configure_at_launch(),
+        "compute": ComputeResource.configure_at_launch(),
+    }
+    return {"magic": Magic(**four, built_with=_given_by_hand(settings)), **four}
 
 
 def _given_by_hand(settings: Settings) -> dict[str, Any]:
-    """Return what was given as an argument and has no resource of its own: file and environment are read again."""
-    own = ("store", "archive", "mars", "compute", "sources", "periods")
+    """Return what was given as an argument, by dotted key."""
     found: dict[str, Any] = {}
     for key, origin in settings.origins.items():
-        if origin == "argument" and key.split(".")[0] not in own:
+        if origin == "argument":
             value: Any = settings.model_dump(mode="json")
             for name in key.split("."):
                 value = value[name]

@@ -44,16 +44,16 @@ def _is_of(cell: Cell | None, period: str | None) -> bool:
 
 
 def standing(session: Session, source: str, period: str) -> list[tuple[str, str]]:
-    """Return what the records say about every product of a period, up to DL3: its name, and all that a report tells.
+    """Return what the records say about every product of a period: its name, and all that a report tells.
 
-    It changes when a run is new, was made again, failed, or failed for another reason.
+    It changes when a run is new, was made again, failed, or failed for another reason, and with the spectra program.
     """
-    planned = plan(session, source, up_to=datalevels.DL3.key)
+    cells, combined = plan(session, source, up_to=datalevels.Spectra.key), plan_combined(session, source, period)
+    found = [(task, cells.state(task)) for task in cells if _is_of(task.cell, period)]
+    found += [(task, combined.state(task)) for task in combined]
     return [
         (task.product.name, " ".join((task.product.name, assessed.state, assessed.fingerprint or assessed.reason)))
-        for task in planned
-        if _is_of(task.cell, period)
-        for assessed in [planned.state(task)]
+        for task, assessed in found
     ]
 
 

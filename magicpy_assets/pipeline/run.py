@@ -49,7 +49,7 @@ def process(
             current = plan(session, source, cells, up_to, runs=runs, force=force, forests=forests)
             return current.where(lambda task: only(task) and str(task.product) not in failed)
 
-        fetched, current = _download(session, planned)
+        fetched, current = download(session, planned)
         if up_to == datalevels.Calibrated.key:
             return fetched
         held = held_up(current, [Path(row.product) for row in fetched.waiting] if patient else [])
@@ -58,8 +58,11 @@ def process(
     return _patiently(once, wait_min)
 
 
-def _download(session: Session, planned: Callable[[], Plan]) -> tuple[Report, Plan]:
-    """Get the calibrated files of a plan; return what became of them, and the plan that is left."""
+def download(session: Session, planned: Callable[[], Plan]) -> tuple[Report, Plan]:
+    """Get the calibrated files of a plan, planning again as long as what is measured calls for others.
+
+    Returns what became of them, and the plan that is left.
+    """
     report, current, got = Report(), planned(), set[Path]()
     check_disk(session, current)
     # What is measured may move runs, and so call for other files: OFF data of another night, for example.

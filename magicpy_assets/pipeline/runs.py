@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -10,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from magicpy_assets.core import datalevels, moons, periods
-from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.runs import CELL_COLUMNS, DataFile, night_of, parse_name, with_cells
 from magicpy_assets.core.sources import is_off_candidate
-from magicpy_assets.store.records import RECORDS, fingerprint, read_record
+from magicpy_assets.store.records import RECORDS, pending, read_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 PEDESTAL_MEAN = "pedestal_mean_phe"
 PEDESTAL_RMS = "pedestal_rms_phe"
+OBSERVED = "observed.json"
+"""File beside the catalogue: the sources of each of its nights."""
 
 
 def known_runs(session: Session, *, source: str | None = None) -> pd.DataFrame:
@@ -125,25 +129,49 @@ def select(runs: pd.DataFrame, source: str, wanted: Sequence[int] | None) -> pd.
     return runs[(runs["source"] != source) | runs["run"].isin(list(wanted))]
 
 
-def cell_versions(runs: pd.DataFrame, source: str | None = None) -> dict[Cell, str]:
-    """Return a fingerprint of the runs in each cell, of a source or of all OFF fields; other runs change nothing."""
-    mine = runs[runs["off"]] if source is None else runs[runs["source"] == source]
-    return {
-        Cell.parse(str(text)): fingerprint("runs", 1, {"runs": sorted(map(int, table["run"]))}, [])[:16]
-        for text, table in mine[mine["cell"] != ""].groupby("cell")
-    }
-
-
 def periods_observed(layout: Layout) -> dict[str, tuple[str, ...]]:
-    """Return the periods in which each source was observed, as far as the store's catalogue knows."""
-    import pyarrow.parquet as pq
+    """Return the periods in which each source was observed, as far as the store's catalogue knows.
 
+    What the nights hold is kept in `observed.json` beside them, so that only those that have changed are read.
+    """
     nights: dict[str, set[date]] = {}
-    for path in sorted(layout.catalogue(date.min).parent.glob("*.parquet")):
-        # Not read_table: that loads pandas, which is half of the time that the page takes to load.
-        for name in set(pq.ParquetFile(path).read(columns=["source"])["source"].to_pylist()):
-            nights.setdefault(name, set()).add(night_of(path.stem))
+    for night, names in _sources_by_night(layout).items():
+        for name in names:
+            nights.setdefault(name, set()).add(night)
+    found = {night: _period_of(night) for night in set().union(*nights.values())}
+    order = {period.name: position for position, period in enumerate(periods.all_periods())}
     return {
-        name: tuple(period.name for period in periods.all_periods() if any(night in period for night in days))
+        name: tuple(sorted({period for night in days if (period := found[night])}, key=order.__getitem__))
         for name, days in nights.items()
     }
+
+
+def _period_of(night: date) -> str:
+    return next((period.name for period in periods.all_periods() if night in period), "")
+
+
+def _sources_by_night(layout: Layout) -> dict[date, list[str]]:
+    """Return the sources that each night of the catalogue holds."""
+    folder = layout.catalogue(date.min).parent
+    kept = folder / OBSERVED
+    known: dict[str, list[str]] = {}
+    with contextlib.suppress(OSError, ValueError):
+        known = dict(json.loads(kept.read_text(encoding="utf-8")))
+    found: dict[str, list[str]] = {}
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".parquet"):
+                state = entry.stat()
+                key = f"{entry.name}|{state.st_mtime_ns}|{state.st_size}"
+                found[key] = known.get(key) or _sources_in(Path(entry.path))
+    if found.keys() != known.keys():
+        with contextlib.suppress(OSError), pending(kept) as temporary:  # a store that cannot be written is read again
+            temporary.write_text(json.dumps(found, sort_keys=True), encoding="utf-8")
+    return {night_of(key.partition(".")[0]): names for key, names in found.items()}
+
+
+def _sources_in(path: Path) -> list[str]:
+    import pyarrow.parquet as pq
+
+    # Not read_table: that loads pandas, which is half of the time that the page takes to load.
+    return sorted(set(pq.ParquetFile(path).read(columns=["source"])["source"].to_pylist()))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from magicpy_assets.core import datalevels, telescopes
+from magicpy_assets.core.errors import MagicpyError
+from magicpy_assets.core.runs import DataFile, parse_name
 from magicpy_assets.store.layout import FORESTS, MONTE_CARLO
 from magicpy_assets.store.records import RECORDS, is_complete, pending, read_record
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from magicpy_assets.store.layout import Layout
 
 BROKEN = "broken.md"
+LOGS = ".logs"
 STATES = ("done", "missing", "failed", "set aside")
 
 
@@ -61,29 +65,51 @@ def status(layout: Layout, source: str | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["source", "stage", "place", *STATES, "size_mb", "newest"])
 
 
-def broken(layout: Layout) -> pd.DataFrame:
-    """Return a row per product that failed or was set aside: `source`, `stage`, `place`, `product`, `reason`, `log`."""
+def broken(layout: Layout, runs: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return a row per product that failed or was set aside: `source`, `stage`, `place`, `product`, `reason`, `log`.
+
+    Parameters
+    ----------
+    runs
+        Known runs, as `pipeline.runs.known_runs` returns them. With them, what failed in a cell that its run has left
+        since is left out: nobody needs it any more.
+    """
     import pandas as pd
 
+    cell_of = {} if runs is None else dict(zip(runs["run"], runs["cell"], strict=True))
     rows = []
     for path in sorted(layout.root.glob(f"**/{RECORDS}/*.json")):
         product = path.parent.parent / path.name.removesuffix(".json")
         record = read_record(product)
-        if record is not None and record.outcome != "done":
+        if record is not None and record.outcome != "done" and not _has_left(layout, product, cell_of):
             owner, place = _owner(product.relative_to(layout.root))
-            rows.append((owner, record.stage, place, product.name, record.reason, record.log or ""))
+            log = product.parent / LOGS / record.log if record.log else ""
+            rows.append((owner, record.stage, place, product.name, record.reason, str(log)))
     return pd.DataFrame(rows, columns=["source", "stage", "place", "product", "reason", "log"])
 
 
-def write_broken(layout: Layout, heading: str, cause: str = "") -> Path:
+def _has_left(layout: Layout, product: Path, cell_of: Mapping[int, str]) -> bool:
+    """Tell whether a product lies in a cell that its run belongs to no more."""
+    try:
+        place, name = layout.place(product), parse_name(product.name)
+    except MagicpyError:
+        return False
+    if place.cell is None or not isinstance(name, DataFile):
+        return False
+    return cell_of.get(name.run, place.cell.text) != place.cell.text
+
+
+def write_broken(layout: Layout, heading: str, cause: str = "", *, runs: pd.DataFrame | None = None) -> Path:
     """Write what is broken now into `broken.md` of the store, and return its path.
 
     Parameters
     ----------
     heading, cause
         What made somebody look: a sentence, and the error if there is one.
+    runs
+        As for `broken`.
     """
-    table = broken(layout)
+    table = broken(layout, runs)
     lines = [f"# Broken on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "", heading, ""]
     if cause:
         lines += ["```", cause, "```", ""]

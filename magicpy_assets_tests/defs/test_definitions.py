@@ -1,4 +1,4 @@
-"""The asset graph loads, partitions mean cells, and the sensor asks for just the affected ones."""
+"""The asset graph loads, all is said of every asset, partitions mean cells and roll up."""
 
 import json
 from datetime import date
@@ -7,17 +7,19 @@ from pathlib import Path
 import dagster as dg
 import pandas as pd
 import pytest
+from dagster._core.definitions.partitions.utils.mapping import infer_partition_mapping
 
 from magicpy_assets.core import sources
 from magicpy_assets.core.cell import Cell
+from magicpy_assets.core.errors import ConfigError
 from magicpy_assets.core.settings import load_settings
 from magicpy_assets.definitions import build_defs, periods_of
 from magicpy_assets.defs import partitions
+from magicpy_assets.pipeline.runs import periods_observed
 from magicpy_assets.store.layout import Layout
-from magicpy_assets_tests.conftest import settings_for
 
 GRAPH = Path(__file__).parent / "graph.txt"
-"""The asset graph as text: every asset with its group, kinds, partitions, checks and what it is made from."""
+"""The asset graph as text: all that is said of every asset, its checks and what it is made from."""
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,8 @@ def drawn(definitions):
         lines += [
             spec.key.to_user_string(),
             f"  group {spec.group_name}, kinds {', '.join(sorted(spec.kinds)) or '-'}",
+            f"  owners {', '.join(spec.owners) or '-'}, level {spec.tags.get('level', '-')}",
+            f"  code version {spec.code_version or '-'}",
             f"  partitions {' x '.join(dimensions) if dimensions else 'period' if spec.partitions_def else 'none'}",
             f"  made from {', '.join(sorted(dep.asset_key.to_user_string() for dep in spec.deps)) or '-'}",
             f"  checks {', '.join(sorted(checks.get(spec.key, []))) or '-'}",
@@ -60,121 +64,127 @@ def test_every_level_has_a_blocking_check(definitions):
     assert all(spec.partitions_def is not None for spec in specs if spec.key.asset_key.path[-1] != "spectrum")
 
 
-def test_a_source_has_the_periods_in_which_it_was_observed(tmp_path):
+def keep_night(layout, night, *names):
+    layout.catalogue(night).parent.mkdir(exist_ok=True)
+    pd.DataFrame({"source": list(names)}).to_parquet(layout.catalogue(night))
+
+
+def test_a_source_has_the_periods_in_which_it_was_observed(tmp_path, caplog):
     settings = load_settings(store=str(tmp_path), sources=("CrabNebula", "OJ287"), periods=("ST0316", "ST0317"))
     assert periods_of(settings) == {"CrabNebula": ["ST0316", "ST0317"], "OJ287": ["ST0316", "ST0317"]}
     layout = Layout(tmp_path)
-    for night, source in ((date(2020, 11, 16), "CrabNebula"), (date(2022, 1, 4), "OJ287")):
-        layout.catalogue(night).parent.mkdir(exist_ok=True)
-        pd.DataFrame({"source": [source]}).to_parquet(layout.catalogue(night))
+    keep_night(layout, date(2020, 11, 16), "CrabNebula")
+    keep_night(layout, date(2022, 1, 4), "OJ287")
     assert periods_of(settings) == {"CrabNebula": ["ST0316"], "OJ287": ["ST0317"]}
+    # One that was observed in other periods only has none here, and that is said.
+    only = settings.model_copy(update={"periods": ("ST0317",)})
+    assert periods_of(only) == {"OJ287": ["ST0317"]}
+    assert "not observed in ST0317: CrabNebula" in caplog.text
+    dg.Definitions.validate_loadable(build_defs(only))
 
 
-def test_cells_roll_up_to_their_period_and_periods_to_the_source(definitions):
-    specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
-    cells = specs["CrabNebula/dl3"].partitions_def
-    rolled = specs["CrabNebula/period_spectrum"]
-    (dep,) = rolled.deps
-    mapping = dep.partition_mapping.get_upstream_mapped_partitions_result_for_partitions(
-        downstream_partitions_subset=rolled.partitions_def.subset_with_partition_keys(["ST0316"]),
-        downstream_partitions_def=rolled.partitions_def,
-        upstream_partitions_def=cells,
+def test_what_the_nights_hold_is_kept_and_follows_them(tmp_path):
+    layout = Layout(tmp_path)
+    keep_night(layout, date(2020, 11, 16), "CrabNebula")
+    assert periods_observed(layout) == {"CrabNebula": ("ST0316",)}
+    kept = json.loads((tmp_path / "catalogue" / "observed.json").read_text(encoding="utf-8"))
+    assert list(kept.values()) == [["CrabNebula"]]
+    keep_night(layout, date(2020, 11, 16), "OJ287", "CrabNebula")
+    keep_night(layout, date(2022, 1, 4), "OJ287")
+    assert periods_observed(layout) == {"CrabNebula": ("ST0316",), "OJ287": ("ST0316", "ST0317")}
+    (tmp_path / "catalogue" / "observed.json").write_text("spoilt", encoding="utf-8")
+    assert periods_observed(layout)["OJ287"] == ("ST0316", "ST0317")
+
+
+def test_names_in_settings_are_those_of_the_tables():
+    """In any spelling: other names would give assets that never have data."""
+    settings = load_settings(sources=("Crab", "CrabNebula", "MyOwnField"), periods=("ST.03.16", "st0317"))
+    assert settings.sources == ("CrabNebula", "MyOwnField")
+    assert settings.periods == ("ST0316", "ST0317")
+    with pytest.raises(ConfigError, match=r"unknown period 'ST0361'.*\n?.*did you mean ST0316"):
+        load_settings(periods=("ST0361",))
+
+
+def test_a_source_is_added_without_code(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAGICPY_STORE", str(tmp_path))
+    monkeypatch.setenv("MAGICPY_SOURCES", "CrabNebula,OJ287")
+    keys = {spec.key for spec in build_defs().resolve_all_asset_specs()}
+    assert {dg.AssetKey(["OJ287", name]) for name in ("archive", "star", "dl3", "report")} <= keys
+
+
+@pytest.fixture
+def two_periods(tmp_path):
+    """Two sources, one of them observed in one of two periods only."""
+    layout = Layout(tmp_path)
+    keep_night(layout, date(2020, 11, 16), "CrabNebula", "OJ287")
+    keep_night(layout, date(2022, 1, 4), "CrabNebula")
+    both = {"sources": ("CrabNebula", "OJ287"), "periods": ("ST0316", "ST0317")}
+    built = build_defs(load_settings(store=str(tmp_path), **both))
+    return {spec.key.to_user_string(): spec for spec in built.resolve_all_asset_specs()}
+
+
+def upstream_of(specs, key, upstream, partitions):
+    """Keys of an upstream asset's partitions that some partitions of an asset are made from."""
+    asset, above = specs[key], specs[upstream]
+    (dep,) = (dep for dep in asset.deps if dep.asset_key == above.key)
+    mapping = dep.partition_mapping or infer_partition_mapping(None, asset.partitions_def, above.partitions_def)
+    wanted = asset.partitions_def and asset.partitions_def.subset_with_partition_keys(partitions)
+    found = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        wanted, asset.partitions_def, above.partitions_def
     )
-    assert set(mapping.partitions_subset.get_partition_keys()) == set(cells.get_partition_keys())
-    (whole,) = specs["CrabNebula/spectrum"].deps
-    assert whole.asset_key.to_user_string() == "CrabNebula/period_spectrum"
-    assert specs["CrabNebula/spectrum"].partitions_def is None
+    return set(found.partitions_subset.get_partition_keys())
 
 
-def test_descriptions_and_kinds_are_there(definitions):
+def test_cells_roll_up_to_their_period_and_periods_to_the_source(two_periods):
+    cells = set(two_periods["CrabNebula/dl3"].partitions_def.get_partition_keys())
+    assert len(cells) == 40
+    for period in ("ST0316", "ST0317"):
+        found = upstream_of(two_periods, "CrabNebula/period_spectrum", "CrabNebula/dl3", [period])
+        assert found == {key for key in cells if key.startswith(period)}
+    assert two_periods["CrabNebula/spectrum"].partitions_def is None
+    found = upstream_of(two_periods, "CrabNebula/spectrum", "CrabNebula/period_spectrum", [])
+    assert found == {"ST0316", "ST0317"}
+    assert set(two_periods["OJ287/period_spectrum"].partitions_def.get_partition_keys()) == {"ST0316"}
+
+
+def test_cells_of_a_source_are_made_from_the_same_cells_of_what_is_shared(two_periods):
+    """Though what is shared has more periods."""
+    assert len(two_periods["OJ287/melibea"].partitions_def.get_partition_keys()) == 20
+    cell = "ST0316|za35to50-weak"
+    assert upstream_of(two_periods, "OJ287/melibea", "random_forest", [cell]) == {cell}
+    assert upstream_of(two_periods, "OJ287/dl3", "mc/melibea", [cell]) == {cell}
+    assert upstream_of(two_periods, "random_forest", "off/superstar", [cell]) == {cell}
+
+
+def test_all_is_said_of_every_asset(definitions):
     for spec in definitions.resolve_all_asset_specs():
         assert len(spec.description or "") > 40, spec.key
-        assert spec.kinds or spec.key.path[-1] == "archive", spec.key
-        assert "dagster/code_references" in spec.metadata or spec.key.path[-1] in ("run_catalogue", "runbooks"), (
-            spec.key
-        )
+        assert spec.kinds, spec.key
+        assert spec.owners == ["team:magic"], spec.key
+        assert spec.tags["level"], spec.key
+        assert "dagster/code_references" in spec.metadata, spec.key
+        assert spec.code_version or spec.key.path[-1] == "archive", spec.key
+
+
+def test_code_versions_follow_the_settings_that_change_results(tmp_path):
+    def versions(**changed):
+        built = build_defs(load_settings(store=str(tmp_path), **changed))
+        return {spec.key.to_user_string(): spec.code_version for spec in built.resolve_all_asset_specs()}
+
+    before = versions()
+    for changed, affected in (
+        ({"forest": {"model": "random_forest"}}, {"random_forest"}),
+        ({"dl3": {"kind": "full-enclosure"}}, {"CrabNebula/dl3"}),
+        ({"compute": {"workers": 1}}, set()),
+    ):
+        after = versions(**changed)
+        assert {key for key in before if before[key] != after[key]} == affected
 
 
 def test_partition_keys_are_cells_both_ways():
     keys = partitions.cells(["ST0316", "ST0317"]).get_partition_keys()
     assert len(keys) == 2 * 4 * 5
     assert all(Cell.parse(key).key == key for key in keys)
-
-
-def sensor_of(built, name):
-    return next(sensor for sensor in built.sensors if sensor.name == name)
-
-
-def tick(built, cursor=None, name="new_nights"):
-    resources = {"magic": built.resources["magic"]}
-    with (
-        dg.DagsterInstance.ephemeral() as instance,
-        dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources) as context,
-    ):
-        return sensor_of(built, name)(context)
-
-
-@pytest.fixture(scope="module")
-def built(environment, tmp_path_factory):
-    return build_defs(settings_for(tmp_path_factory.mktemp("sensors")))
-
-
-@pytest.mark.xdist_group("chain")
-def test_new_nights_ask_for_the_affected_cells_once(built):
-    first = tick(built)
-    cells = {request.partition_key for request in first.run_requests}
-    expected = {f"ST0316|{zenith}-{moon}" for zenith in ("za05to35", "za35to50") for moon in ("weak", "moderate")}
-    assert cells == expected
-    assert all(request.job_name == "full_analysis__CrabNebula" for request in first.run_requests)
-    observed = [event for event in first.asset_events if isinstance(event, dg.AssetObservation)]
-    assert {event.partition for event in observed} == expected
-    assert tick(built, first.cursor).run_requests == []
-    # As if a run of one cell had come later than the others.
-    known = json.loads(first.cursor)
-    late = next(iter(known["asked"]))
-    known["asked"][late] = "of the runs before"
-    third = tick(built, json.dumps(known))
-    assert [request.run_key.rsplit("|", 1)[0] for request in third.run_requests] == [late]
-    assert third.asset_events[0].tags["dagster/data_version"] in third.run_requests[0].run_key
-
-
-@pytest.mark.xdist_group("chain")
-def test_cells_without_data_are_marked_as_empty_once(built):
-    cursor, marked = None, []
-    for _ in range(5):
-        result = tick(built, cursor)
-        cursor = result.cursor
-        marked += [event for event in result.asset_events if isinstance(event, dg.AssetMaterialization)]
-    empty = {(event.asset_key.to_user_string(), event.partition) for event in marked}
-    assert len(empty) == len(marked) == (20 - 4) * 9
-    assert ("CrabNebula/star", "ST0316|za62to70-high") in empty
-    assert all("no data" in event.metadata["empty"].value for event in marked)
-
-
-@pytest.mark.xdist_group("chain")
-def test_a_damaged_cursor_asks_again_and_the_records_keep_work_from_being_redone(built):
-    assert len(tick(built, "{broken").run_requests) == 4
-
-
-@pytest.mark.xdist_group("chain")
-def test_with_conditions_the_sensor_only_observes(built, environment, tmp_path):
-    declarative = build_defs(settings_for(tmp_path).model_copy(update={"automation": "declarative"}))
-    result = tick(declarative)
-    assert result.run_requests == []
-    assert len([event for event in result.asset_events if isinstance(event, dg.AssetObservation)]) == 4
-    conditions = {
-        spec.key.to_user_string(): spec.automation_condition for spec in declarative.resolve_all_asset_specs()
-    }
-    assert conditions["CrabNebula/star"] is not None
-    plain = {spec.key.to_user_string(): spec.automation_condition for spec in built.resolve_all_asset_specs()}
-    assert plain["CrabNebula/star"] is None
-
-
-def test_settings_given_by_hand_reach_the_assets(tmp_path):
-    settings = load_settings(store=str(tmp_path), forest={"off_hours": 0.5}, compute={"workers": 1})
-    magic = build_defs(settings).resources["magic"]
-    found = magic.settings()
-    assert (found.store, found.forest.off_hours, found.compute.workers) == (tmp_path, 0.5, 1)
 
 
 def test_every_source_of_the_table_can_be_shown(tmp_path):

@@ -1,6 +1,7 @@
 """All seven levels of a cell through Dagster, then again with nothing to do."""
 
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import dagster as dg
 import pytest
@@ -21,15 +22,11 @@ def built(environment, tmp_path_factory):
     return build_defs(settings_for(tmp_path_factory.mktemp("dagster-store")))
 
 
-def materialise(built, instance, partition):
-    assets = [asset for asset in built.assets if isinstance(asset, dg.AssetsDefinition)]
-    catalogue = [asset for asset in assets if asset.key.to_user_string() == "run_catalogue"]
-    partitioned = [asset for asset in assets if isinstance(asset.partitions_def, dg.MultiPartitionsDefinition)]
-    first = dg.materialize(catalogue, resources=built.resources, instance=instance)
-    second = dg.materialize(partitioned, resources=built.resources, instance=instance, partition_key=partition)
-    assert first.success
-    assert second.success
-    return second
+def run_job(built, instance, name, partition=None):
+    """Run a job as the queue would, in this process."""
+    result = built.resolve_job_def(name).execute_in_process(instance=instance, partition_key=partition)
+    assert result.success
+    return result
 
 
 def metadata_of(result, key):
@@ -39,16 +36,22 @@ def metadata_of(result, key):
 
 def test_seven_levels_of_a_cell_then_nothing(built):
     with dg.DagsterInstance.ephemeral() as instance:
-        result = materialise(built, instance, CELL)
+        run_job(built, instance, "refresh")
+        result = run_job(built, instance, "full_analysis__CrabNebula", CELL)
         for level in LEVELS:
             metadata = metadata_of(result, f"CrabNebula/{level}")
             assert metadata["done"].value > 0, level
             assert metadata["failed"].value == metadata["blocked"].value == 0, level
             assert metadata["simulated"].value is True
+            assert metadata["why"].value.startswith("made "), level
+            if level != "spectra":
+                assert all(metadata[amount].value > 0 for amount in ("runs", "hours", "events")), level
         assert metadata_of(result, "random_forest")["auc"].value > 0.9
         spectra = metadata_of(result, "CrabNebula/spectra")
         assert "data:image/png;base64" in spectra["sed"].value
-        assert len(spectra["sed"].value) < 70_000
+        assert len(spectra["sed"].value) < 50_000
+        drawing = Path(unquote(urlsplit(spectra["sed_file"].value).path))
+        drawn = drawing.stat().st_mtime_ns
         checks = result.get_asset_check_evaluations()
         assert len(checks) == 36
         assert all(check.passed for check in checks)
@@ -56,13 +59,20 @@ def test_seven_levels_of_a_cell_then_nothing(built):
         assert_events_and_histories_lead_to_each_other(result)
 
         assert_the_report_is_written_once(built, instance)
+        combined = run_job(built, instance, "combine__CrabNebula", "ST0316")
+        for name in ("period_spectrum", "spectrum"):
+            assert metadata_of(combined, f"CrabNebula/{name}")["done"].value == 1
 
         versions = data_versions(result)
-        again = materialise(built, instance, CELL)
+        run_job(built, instance, "train_random_forests", CELL)
+        run_job(built, instance, "fast_analysis__CrabNebula", CELL)
+        again = run_job(built, instance, "full_analysis__CrabNebula", CELL)
+        assert drawing.stat().st_mtime_ns == drawn
         for level in LEVELS:
             metadata = metadata_of(again, f"CrabNebula/{level}")
             assert metadata["done"].value == 0, level
             assert metadata["cached"].value > 0, level
+            assert metadata["why"].value.startswith("nothing to do: "), level
         assert data_versions(again) == versions
 
 
@@ -73,7 +83,7 @@ def assert_the_report_is_written_once(built, instance):
         dg.materialize([report], resources=built.resources, instance=instance, partition_key="ST0316") for _ in range(2)
     ]
     first, again = (metadata_of(run, "CrabNebula/report") for run in runs)
-    assert (first["why"].value, again["why"].value[:10]) == ("written", "up to date")
+    assert (first["why"].value, again["why"].value[:13]) == ("written", "nothing to do")
     assert first["text"].value == again["text"].value
     assert "SIMULATED" in Path(first["html"].value).read_text(encoding="utf-8")
     assert data_versions(runs[0]) == data_versions(runs[1])

@@ -63,4 +63,4 @@ def of_off_data() -> Level:
 
 def of_monte_carlo() -> Level:
     """Return the asset of the Monte Carlo, training and test samples."""
-    return _level("mc", of_mc("calibrated"))
+    return _level("mc", of_mc("calibrated"), (("mc", "archive"),))

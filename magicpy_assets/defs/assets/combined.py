@@ -5,7 +5,8 @@ from typing import Any
 import dagster as dg
 
 from magicpy_assets.defs.assets.results import light_curve_of, spectrum_of, theta2_of
-from magicpy_assets.defs.level import OWNERS, POOL, code_reference, data_version, describe, made, note_makers
+from magicpy_assets.defs.described import data_version, describe, made, note_makers, note_unfinished
+from magicpy_assets.defs.level import OWNERS, POOL, code_reference, retried
 from magicpy_assets.defs.names import asset_key, plain
 from magicpy_assets.defs.partitions import PERIOD
 from magicpy_assets.defs.resources import Magic
@@ -50,7 +51,8 @@ def of(source: str, periods: list[str], condition: dg.AutomationCondition | None
         **shared,
     )
     def period_spectrum(context: dg.AssetExecutionContext, magic: Magic) -> dg.MaterializeResult:
-        return _combine(context, magic, source, context.partition_key)
+        with retried(context):
+            return _combine(context, magic, source, context.partition_key)
 
     @dg.asset(
         key=asset_key((source, "spectrum")),
@@ -61,7 +63,8 @@ def of(source: str, periods: list[str], condition: dg.AutomationCondition | None
         **shared,
     )
     def spectrum(context: dg.AssetExecutionContext, magic: Magic) -> dg.MaterializeResult:
-        return _combine(context, magic, source, None)
+        with retried(context):
+            return _combine(context, magic, source, None)
 
     return [period_spectrum, spectrum]
 
@@ -80,12 +83,13 @@ def _combine(context: dg.AssetExecutionContext, magic: Magic, source: str, perio
         session.catalogue.refresh()
         planned = plan_combined(session, source, period)
         report = run(session, planned)
+        metadata, files = describe(session, report), made(report)
     note_makers(report, context.run.run_id)
-    metadata, files = describe(report), made(report)
+    note_unfinished(context, report)
     metadata["cells"] = ", ".join(cell.text for cell in cells_in(planned)) or "none"
     passed = True
     if not len(report):
-        metadata["empty"] = f"no data: no cell of {source} has DL3 files yet"
+        metadata["empty"] = metadata["why"] = f"no data: no cell of {source} has DL3 files yet"
     elif files:
         from magicpy_assets.science.spectrum import SpectrumResult
 

@@ -2,7 +2,9 @@
 
 import dagster as dg
 
-from magicpy_assets.defs.level import Level, made, of_source
+from magicpy_assets.core.settings import Settings
+from magicpy_assets.defs.described import made
+from magicpy_assets.defs.level import Level, of_source
 from magicpy_assets.mars.programs import Dl3
 from magicpy_assets.pipeline import quality
 from magicpy_assets.pipeline.report import Report
@@ -34,7 +36,7 @@ def live_time_closes(session: Session, report: Report) -> dg.AssetCheckResult:
     )
 
 
-def of(source: str) -> Level:
+def of(source: str, settings: Settings) -> Level:
     """Return the asset of a source."""
     return Level(
         home=__file__,
@@ -47,4 +49,5 @@ def of(source: str) -> Level:
         watches=(quality.exposure_closes, quality.dl3_is_valid),
         kinds=frozenset({"fits", "python"}),
         results_version=Dl3.results_version,
+        parameters=settings.dl3.model_dump(),
     )

@@ -4,7 +4,8 @@ import dagster as dg
 import numpy as np
 
 from magicpy_assets.core.telescopes import STEREO, Telescopes
-from magicpy_assets.defs.level import Level, Planner, Question, made, of_mc, of_source
+from magicpy_assets.defs.described import made
+from magicpy_assets.defs.level import Level, Planner, Question, of_mc, of_source
 from magicpy_assets.mars.programs import Melibea
 from magicpy_assets.pipeline import quality
 from magicpy_assets.pipeline.report import Report

@@ -6,9 +6,10 @@ from typing import Any
 import dagster as dg
 
 from magicpy_assets.core.cell import Cell
-from magicpy_assets.core.telescopes import STEREO, Telescopes
-from magicpy_assets.defs.figures import inline
-from magicpy_assets.defs.level import Level, forests_of_cell, made
+from magicpy_assets.core.settings import Settings
+from magicpy_assets.defs.described import made
+from magicpy_assets.defs.figures import show
+from magicpy_assets.defs.level import Level, forests_of_cell
 from magicpy_assets.mars.programs import TRAINING_REPORT, Coach
 from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.session import Session
@@ -44,7 +45,8 @@ def _quality(session: Session, cell: Cell, report: Report) -> dict[str, Any]:
     from magicpy_assets.plots.forests import ForestReport
 
     quality = ForestReport.read(folder, cell.text)
-    quality.save(folder)
+    if report.counts["done"]:
+        quality.save(folder)
     if not quality.measured:
         return {"training_report": dg.MetadataValue.path(str(folder / TRAINING_REPORT))}
     return {
@@ -53,14 +55,13 @@ def _quality(session: Session, cell: Cell, report: Report) -> dict[str, Any]:
         "off_events": quality["off_events"],
         "off_runs": quality["off_runs"],
         "held_out": quality["held_out"]["off"],
-        "quality": inline(forest_figure(quality.report, title=cell.text)),
         "training_report": dg.MetadataValue.path(str(folder / TRAINING_REPORT)),
-    }
+    } | show(lambda: forest_figure(quality.report, title=cell.text), folder / TRAINING_REPORT, "quality")
 
 
-def shared(telescopes: Telescopes = STEREO) -> Level:
+def shared(settings: Settings) -> Level:
     """Return the asset; mono forests are made from star files of their telescope."""
-    images = "star" if telescopes.is_mono else "superstar"
+    images = "star" if settings.array.is_mono else "superstar"
     return Level(
         home=__file__,
         key=("random_forest",),
@@ -71,5 +72,6 @@ def shared(telescopes: Telescopes = STEREO) -> Level:
         checks=(forests_separate,),
         kinds=frozenset({"scikitlearn", "root"}),
         results_version=Coach.results_version,
+        parameters=settings.forest.model_dump(),
         extra=_quality,
     )

@@ -14,11 +14,11 @@ from typing import Any
 import dagster as dg
 
 from magicpy_assets.core.settings import CONFIG_VARIABLE, Settings, is_setting
-from magicpy_assets.defs.level import OWNERS, POOL, code_reference
+from magicpy_assets.defs.level import OWNERS, POOL, code_reference, retried
 from magicpy_assets.defs.names import asset_key, plain
 from magicpy_assets.defs.resources import Magic
 from magicpy_assets.pipeline.combined import plan_combined, standing
-from magicpy_assets.store.records import Record, fingerprint, is_complete, write_record
+from magicpy_assets.store.records import Record, fingerprint, is_complete, product_lock, write_record
 from magicpy_assets.version import __version__
 
 DESCRIPTION = """
@@ -58,33 +58,37 @@ def of(
         ],
     )
     def report(context: dg.AssetExecutionContext, magic: Magic) -> dg.MaterializeResult:
-        period = context.partition_key
-        with magic.session() as session:
-            folder = session.layout.shown(source, "report") / period
-            settings, is_empty = session.settings, not len(plan_combined(session, source, period))
-            known = standing(session, source, period)
-        identity = fingerprint("report", RESULTS_VERSION, {"source": source, "version": __version__}, known)
-        metadata: dict[str, Any]
-        if is_empty:
-            words, passed = f"no data: no cell of {source} has DL3 files yet", True
-            metadata = {"empty": words, "text": dg.MetadataValue.text(words)}
-        elif is_complete(folder / PAGE, identity):
-            metadata, passed = (
-                _described(folder) | {"why": "up to date: no record has changed since it was written"},
-                True,
-            )
-        elif error := _write(settings, source, period, folder):
-            metadata, passed = {"text": dg.MetadataValue.text(error)}, False
-        else:
-            write_record(folder / PAGE, Record(identity, "report", PAGE, inputs=tuple(known)))
-            metadata, passed = _described(folder) | {"why": "written"}, True
-        return dg.MaterializeResult(
-            metadata=metadata,
-            data_version=dg.DataVersion(identity if passed else fingerprint("report", 0, {}, [("failed", identity)])),
-            check_results=[dg.AssetCheckResult(check_name=WRITTEN, passed=passed)],
-        )
+        with retried(context):
+            return _materialised(magic, source, context.partition_key)
 
     return report
+
+
+def _materialised(magic: Magic, source: str, period: str) -> dg.MaterializeResult:
+    with magic.session() as session:
+        page, settings = session.layout.shown(source, "report") / period / PAGE, session.settings
+        # Of several that write one report, one works and the others find it done.
+        with product_lock(page):
+            known, is_empty = standing(session, source, period), not len(plan_combined(session, source, period))
+            identity = fingerprint("report", RESULTS_VERSION, {"source": source, "version": __version__}, known)
+            metadata: dict[str, Any]
+            passed = True
+            if is_empty:
+                words = f"no data: no cell of {source} has DL3 files yet"
+                metadata = {"empty": words, "why": words, "text": dg.MetadataValue.text(words)}
+            elif is_complete(page, identity):
+                reason = "nothing to do: no record has changed since it was written"
+                metadata = _described(page.parent) | {"why": reason}
+            elif error := _write(settings, source, period, page.parent):
+                metadata, passed = {"text": dg.MetadataValue.text(error), "why": "it could not be written"}, False
+            else:
+                write_record(page, Record(identity, "report", PAGE, inputs=tuple(known)))
+                metadata = _described(page.parent) | {"why": "written"}
+    return dg.MaterializeResult(
+        metadata=metadata,
+        data_version=dg.DataVersion(identity if passed else fingerprint("report", 0, {}, [("failed", identity)])),
+        check_results=[dg.AssetCheckResult(check_name=WRITTEN, passed=passed)],
+    )
 
 
 def _described(folder: Path) -> dict[str, Any]:

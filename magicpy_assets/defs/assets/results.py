@@ -10,8 +10,9 @@ from typing import Any
 import dagster as dg
 
 from magicpy_assets.core.cell import Cell
+from magicpy_assets.defs.described import made
 from magicpy_assets.defs.figures import show
-from magicpy_assets.defs.level import Extra, Level, made, of_source
+from magicpy_assets.defs.level import Check, Extra, Level, of_source
 from magicpy_assets.mars.programs import Spectra
 from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.session import Session
@@ -29,10 +30,21 @@ the significances should be normally distributed.
 """
 
 
-def result_was_made(session: Session, report: Report) -> dg.AssetCheckResult:
-    """The result of the cell is there."""
-    files = made(report)
-    return dg.AssetCheckResult(check_name="result_was_made", passed=bool(files), metadata={"files": len(files)})
+def _there(name: str) -> Check:
+    """Return the check that one result is there."""
+
+    def result_was_made(session: Session, report: Report) -> dg.AssetCheckResult:
+        """The result of the cell is there; where the program found too little for it, this warns."""
+        files = made(report)
+        there = bool(files) and (files[0].parent / f"{name}.json").is_file()
+        return dg.AssetCheckResult(
+            check_name="result_was_made",
+            passed=there,
+            metadata={"files": len(files), "result": f"{name}.json" if there else "none: the log of spectra says why"},
+            severity=dg.AssetCheckSeverity.WARN if files else dg.AssetCheckSeverity.ERROR,
+        )
+
+    return result_was_made
 
 
 def _drawn(draw: Callable[[Path], dict[str, Any]]) -> Extra:
@@ -50,7 +62,7 @@ def theta2_of(folder: Path) -> dict[str, Any]:
 
     result = Theta2Result.load(folder)
     numbers = {"significance": result.significance, "excess": result.excess, "n_on": result.n_on, "n_off": result.n_off}
-    return numbers | show(theta2_figure(result), folder, "theta2")
+    return numbers | show(lambda: theta2_figure(result), folder / "theta2.json", "theta2")
 
 
 def light_curve_of(folder: Path) -> dict[str, Any]:
@@ -58,7 +70,7 @@ def light_curve_of(folder: Path) -> dict[str, Any]:
     from magicpy_assets.plots.light_curve import light_curve_figure
     from magicpy_assets.science.light_curve import LightCurveResult
 
-    return show(light_curve_figure(LightCurveResult.load(folder)), folder, "light_curve")
+    return show(lambda: light_curve_figure(LightCurveResult.load(folder)), folder / "light_curve.json", "light_curve")
 
 
 def skymap_of(folder: Path) -> dict[str, Any]:
@@ -70,7 +82,7 @@ def skymap_of(folder: Path) -> dict[str, Any]:
         return {"skymap": f"no map: {why}"}
     result = SkymapResult.load(folder)
     numbers = {"peak_sigma": result.peak[0], "residual_mean": result.residual_mean, "residual_rms": result.residual_rms}
-    return numbers | show(skymap_figure(result), folder, "skymap")
+    return numbers | show(lambda: skymap_figure(result), folder / "skymap.json", "skymap")
 
 
 def spectrum_of(folder: Path) -> dict[str, Any]:
@@ -80,7 +92,7 @@ def spectrum_of(folder: Path) -> dict[str, Any]:
 
     result = SpectrumResult.load(folder)
     fitted = {f"{row['name']}": float(row["value"]) for row in result.parameters}
-    return fitted | show(sed_figure(result), folder, "sed")
+    return fitted | show(lambda: sed_figure(result), folder / "spectrum.json", "sed")
 
 
 def of(source: str) -> list[Level]:
@@ -93,7 +105,7 @@ def of(source: str) -> list[Level]:
             description=description,
             planned=of_source(source, "spectra"),
             deps=((source, "spectra"),),
-            checks=(result_was_made,),
+            checks=(_there(name),),
             kinds=frozenset({"gammapy", "matplotlib"}),
             results_version=Spectra.results_version,
             extra=_drawn(draw),

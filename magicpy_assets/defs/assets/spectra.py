@@ -5,8 +5,10 @@ from typing import Any
 import dagster as dg
 
 from magicpy_assets.core.cell import Cell
+from magicpy_assets.core.settings import Settings
 from magicpy_assets.defs.assets.results import light_curve_of, spectrum_of, theta2_of
-from magicpy_assets.defs.level import Level, made, of_source
+from magicpy_assets.defs.described import made
+from magicpy_assets.defs.level import Level, of_source
 from magicpy_assets.mars.programs import Spectra
 from magicpy_assets.pipeline import quality
 from magicpy_assets.pipeline.report import Report
@@ -41,7 +43,7 @@ def _figures(session: Session, cell: Cell, report: Report) -> dict[str, Any]:
     return theta2_of(folder) | spectrum_of(folder) | light_curve_of(folder)
 
 
-def of(source: str) -> Level:
+def of(source: str, settings: Settings) -> Level:
     """Return the asset of a source."""
     return Level(
         home=__file__,
@@ -54,5 +56,6 @@ def of(source: str) -> Level:
         watches=(quality.crab_is_the_crab,),
         kinds=frozenset({"python", "matplotlib"}),
         results_version=Spectra.results_version,
+        parameters=settings.spectra.model_dump(),
         extra=_figures,
     )

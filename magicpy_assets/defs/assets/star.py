@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from magicpy_assets.core import csvtables
 from magicpy_assets.defs.level import Level, Planner, of_mc, of_off, of_source, something_was_made
 from magicpy_assets.mars.programs import Star
 from magicpy_assets.pipeline import quality
@@ -31,6 +32,7 @@ def _level(group: str, planned: Planner) -> Level:
         watches=(quality.telescopes_see_the_same,),
         kinds=frozenset({"root", "numba"}),
         results_version=Star.results_version,
+        parameters={"cleaning": csvtables.rows("cleaning")},
     )
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from magicpy_assets.defs.level import Level, Planner, made, of_mc, of_off, of_source
+from magicpy_assets.defs.described import made
+from magicpy_assets.defs.level import Level, Planner, of_mc, of_off, of_source
 from magicpy_assets.mars.programs import SuperStar
 from magicpy_assets.pipeline import quality
 from magicpy_assets.pipeline.report import Report

@@ -23,8 +23,8 @@ from magicpy_assets.defs.assets import (
     star,
     superstar,
 )
-from magicpy_assets.defs.assets.catalogue import run_catalogue
-from magicpy_assets.defs.assets.runbooks import runbooks
+from magicpy_assets.defs.assets.catalogue import run_catalogue, run_catalogue_check
+from magicpy_assets.defs.assets.runbooks import runbooks, runbooks_check
 from magicpy_assets.defs.level import Level
 from magicpy_assets.defs.names import asset_key
 from magicpy_assets.pipeline.runs import periods_observed
@@ -78,6 +78,7 @@ def _assembled(chosen: Settings, overrides: dict[str, Any]) -> dg.Definitions:
     condition = automation.condition_of(chosen)
     everywhere = partitions.cells(list(chosen.periods))
     assets: list[Any] = [run_catalogue, runbooks, archive.of(archive.OFF, everywhere)]
+    checks = [run_catalogue_check, runbooks_check, archive.check_of(archive.OFF, everywhere)]
     assets += [level.asset(everywhere, condition) for level in shared_levels()]
     cells: dict[str, dg.MultiPartitionsDefinition] = {}
     keys: dict[str, list[dg.AssetKey]] = {}
@@ -87,11 +88,13 @@ def _assembled(chosen: Settings, overrides: dict[str, Any]) -> dg.Definitions:
         keys[source] = [asset_key(level.key) for level in levels]
         assets += [archive.of(source, cells[source]), *(level.asset(cells[source], condition) for level in levels)]
         assets += combined.of(source, periods, condition)
+        checks.append(archive.check_of(source, cells[source]))
         assets.append(report.of(source, dg.StaticPartitionsDefinition(periods), condition))
     jobs = automation.jobs(chosen.sources)
     refresh = next(job for job in jobs if job.name == "refresh")
     return dg.Definitions(
         assets=assets,
+        asset_checks=checks,
         jobs=jobs,
         sensors=[
             automation.new_nights(cells, keys, jobs, chosen),

@@ -2,7 +2,9 @@
 
 import dagster as dg
 
+from magicpy_assets.defs.checks import check_of_all
 from magicpy_assets.defs.resources import Magic
+from magicpy_assets.pipeline.quality.nights import runs_make_sense
 from magicpy_assets.pipeline.runs import known_runs
 from magicpy_assets.plots.tables import HoursTable
 
@@ -29,3 +31,6 @@ def run_catalogue(context: dg.AssetExecutionContext, magic: Magic) -> dg.Materia
     return dg.MaterializeResult(
         metadata={"runs": len(runs), "nights_read": len(nights), "hours": dg.MetadataValue.md(hours or "no runs")}
     )
+
+
+run_catalogue_check = check_of_all(("run_catalogue",), runs_make_sense)

@@ -1,38 +1,14 @@
 """The melibea level: hadronness, direction and energy of every event."""
 
-import dagster as dg
-import numpy as np
-
-from magicpy_assets.defs.level import Level, Planner, Question, made, of_mc, of_source
+from magicpy_assets.defs.level import Level, Planner, of_mc, of_source
 from magicpy_assets.mars.programs import Melibea
-from magicpy_assets.pipeline import quality
-from magicpy_assets.pipeline.report import Report
-from magicpy_assets.pipeline.session import Session
+from magicpy_assets.pipeline.quality import files, physics
+from magicpy_assets.pipeline.quality.verdict import Question
 
 DESCRIPTION = """
 Events (`_Q_`) with hadronness, direction by disp and energy, from the forests of the cell. One file for each run. A
 cell without forests is blocked until `random_forest` has been made.
 """
-FEWEST_RECONSTRUCTED = 0.5
-
-
-def events_are_reconstructed(session: Session, report: Report) -> dg.AssetCheckResult:
-    """In the newest run, most events have a direction and a hadronness between 0 and 1."""
-    from magicpy_assets.formats.melibea import read_events
-
-    files = made(report)
-    if not files:
-        reason = report.rows[0].reason if report.rows else "no run"
-        return dg.AssetCheckResult(
-            check_name="events_are_reconstructed", passed=False, metadata={"reason": reason or "no run was made"}
-        )
-    hadronness = read_events(files[-1])["hadronness"].to_numpy()
-    share = float(((hadronness >= 0) & (hadronness <= 1) & np.isfinite(hadronness)).mean())
-    return dg.AssetCheckResult(
-        check_name="events_are_reconstructed",
-        passed=share > FEWEST_RECONSTRUCTED,
-        metadata={"share": share, "expected_above": FEWEST_RECONSTRUCTED},
-    )
 
 
 def _level(group: str, planned: Planner, watches: tuple[Question, ...] = ()) -> Level:
@@ -43,8 +19,8 @@ def _level(group: str, planned: Planner, watches: tuple[Question, ...] = ()) -> 
         description=DESCRIPTION,
         planned=planned,
         deps=((group, "superstar"), ("random_forest",)),
-        checks=(events_are_reconstructed,),
-        watches=watches,
+        checks=(physics.events_are_reconstructed,),
+        watches=(files.everything_is_there, files.files_are_readable, files.events_as_expected, *watches),
         kinds=frozenset({"root", "numba"}),
         results_version=Melibea.results_version,
     )
@@ -52,7 +28,7 @@ def _level(group: str, planned: Planner, watches: tuple[Question, ...] = ()) -> 
 
 def of(source: str) -> Level:
     """Return the asset of a source."""
-    return _level(source, of_source(source, "melibea"), (quality.agrees_with_the_other,))
+    return _level(source, of_source(source, "melibea"), (physics.agrees_with_the_other,))
 
 
 def of_monte_carlo() -> Level:

@@ -47,7 +47,7 @@ def wait_until(true: Callable[[], bool], what: str, seconds: float = 240.0) -> N
 def finish(store: Path) -> dict[str, dict[str, int]]:
     """Materialise up to superstar; what was done and cached, by level."""
     with SmallWorld(settings_for(store)) as world:
-        result = world.materialize(CELL.key, up_to=datalevels.SuperStar.key)
+        result = world.materialize(CELL.key, datalevels.SuperStar.key)
         assert result.success
         return {level: metadata_of(result, f"{SOURCE}/{level}") for level in ("calibrated", "star", "superstar")}
 
@@ -63,7 +63,7 @@ from pathlib import Path
 from magicpy_assets_tests.conftest import CELL, settings_for
 from magicpy_assets_tests.small_world import SmallWorld
 with SmallWorld(settings_for(Path(sys.argv[1]))) as world:
-    world.materialize(CELL.key, up_to={datalevels.SuperStar.key!r})
+    world.materialize(CELL.key, {datalevels.SuperStar.key!r})
 """
 
 
@@ -92,7 +92,7 @@ def test_the_observatory_goes_away_and_comes_back(environment, observatory, tmp_
     """Downloads that find no server fail by name; when it is there again, only they are done."""
     settings = settings_for(tmp_path)
     with SmallWorld(settings) as world:
-        first = world.materialize(CELL.key, up_to="calibrated")
+        first = world.materialize(CELL.key, "calibrated")
     whole = metadata_of(first, f"{SOURCE}/calibrated")["done"]
     victim = next(iter((tmp_path / SOURCE / "calibrated").rglob("*_Y_*.root")))
     victim.unlink()
@@ -100,11 +100,11 @@ def test_the_observatory_goes_away_and_comes_back(environment, observatory, tmp_
         update={"archive": settings.archive.model_copy(update={"url": "http://127.0.0.1:9/", "offline": False})}
     )
     with SmallWorld(away) as world:
-        failed = world.materialize(CELL.key, up_to="calibrated", raise_on_error=False)
+        failed = world.materialize(CELL.key, "calibrated", raise_on_error=False)
         assert not failed.success
     assert records(tmp_path, "calibrated")
     with SmallWorld(settings) as world:
-        back = metadata_of(world.materialize(CELL.key, up_to="calibrated"), f"{SOURCE}/calibrated")
+        back = metadata_of(world.materialize(CELL.key, "calibrated"), f"{SOURCE}/calibrated")
     assert (back["done"], back["cached"]) == (1, whole - 1)
 
 

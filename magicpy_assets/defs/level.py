@@ -239,4 +239,9 @@ def _records(report: Report) -> list[Record]:
 
 def _markdown(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
     lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(_in_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _in_cell(text: str) -> str:
+    """Return text that stays in one cell of a table."""
+    return " / ".join(text.splitlines()).replace("|", "\\|")

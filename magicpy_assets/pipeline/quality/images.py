@@ -79,7 +79,7 @@ def images_look_as_they_should(session: Session, report: Report) -> Verdict:
         for name, median in _images(paths).median().items():
             ratio = float(median) / expected.images[str(name)]
             numbers[f"{name}_over_expected"] = max(
-                round(ratio, 3), numbers.get(f"{name}_over_expected", 0), key=lambda one: abs(float(one) - 1)
+                round(ratio, 3), numbers.get(f"{name}_over_expected", 1.0), key=lambda one: abs(float(one) - 1)
             )
             if not abs(ratio - 1) < IMAGES_TOLERANCE:
                 odd.append(f"{unit}: {name} {median:.1f}, expected {expected.images[str(name)]:.1f}")

@@ -1,7 +1,7 @@
 """The Dagster page on this machine, with one embedded observatory behind it for as long as it runs.
 
 Every process of Dagster works with that observatory, and so does what is started beside it: a further night that is
-observed (`magicpy observatory observe 2021-02-20`) is there for the page's sensors at once. With a data server in the
+observed (`magicpy observatory observe 2020-12-01`) is there for the page's sensors at once. With a data server in the
 settings (`archive.url`) that one is used, and no observatory is started.
 
     python deploy/page.py [--port 3000]
@@ -46,7 +46,7 @@ def main() -> int:
                 "MAGICPY_ARCHIVE_PASSWORD": server.password,
             }
             print(f"embedded observatory (simulated): {server.url}, kept in {sky.folder}")
-            print("a further night: magicpy observatory observe 2021-02-20")
+            print("a further night: magicpy observatory observe 2020-12-01")
         print(f"the page: http://{HOST}:{port}", flush=True)
         command = [sys.executable, "-m", "dagster", "dev", "-w", str(ROOT / "workspace.yaml"), "-h", HOST]
         page = subprocess.Popen([*command, "-p", str(port)], cwd=ROOT, env=environment)

@@ -119,6 +119,7 @@ def test_the_definitions_load_on_it_and_the_password_is_nowhere(home):
 
 
 NGINX = """
+{user}
 daemon off;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log;
@@ -173,7 +174,7 @@ def proxy(folder: Path, page: int, port: int, password: str) -> Iterator[str]:
         assert old in text
         text = text.replace(old, new)
     (folder / "page.conf").write_text(text)
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder))
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user="user root;" if os.getuid() == 0 else ""))
     folder.chmod(0o755)
     with started("nginx", "-c", str(folder / "nginx.conf"), log=folder / "log"):
         yield f"https://localhost:{port}"

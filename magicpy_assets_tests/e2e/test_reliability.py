@@ -176,6 +176,7 @@ class Operation:
             "DAGSTER_HOME": str(self.home),
             "DAGSTER_DISABLE_TELEMETRY": "1",
             "MAGICPY_STORE": str(self.store),
+            "MAGICPY_NIGHT_CHECK_S": "30",
         }
         self.port = free_port()
         self.daemon: subprocess.Popen[bytes] | None = None
@@ -276,9 +277,10 @@ def test_a_run_that_is_cancelled_stops_its_programs_and_leaves_nothing_half(oper
 def test_a_run_goes_on_when_the_daemon_alone_is_killed(operation):
     """kill -9 of the daemon while a run works: the run ends well, and the next daemon leaves it alone."""
     operation.start_daemon()
+    operation.take_away("star", "superstar")
     run_id = operation.launch()
+    wait_until(lambda: len(operation.done("star")) > 0, "star to work")
     before = operation.done("star")
-    wait_until(lambda: len(operation.done("star")) > len(before), "star to work")
     process = operation.start_daemon()
     process.kill()
     process.wait()

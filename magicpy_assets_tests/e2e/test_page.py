@@ -152,7 +152,7 @@ def shot(page, name):
     settle(page)
     folder = os.environ.get("MAGICPY_SCREENSHOTS")
     if folder:
-        # Where this machine keeps things is nobody's interest: pictures show paths as they are in a folder of one's own.
+        # Pictures show paths as they are in a folder of one's own, not where this machine keeps things.
         for place, shown in ((page.shown_store, "magicpy_store"), (sys.prefix, ".venv")):
             page.evaluate(SHORTEN, [place, shown])
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -182,6 +182,8 @@ def test_a_materialised_spectrum_shows_its_plot_small_and_in_full(page_address, 
     key = CELL.key.replace("|", "%7C")
     browser_page.goto(f"{page_address}/assets/CrabNebula/spectra?view=events&partition={key}")
     browser_page.get_by_text("significance").first.wait_for()
+    full = browser_page.get_by_text("/CrabNebula/spectra/", exact=False).filter(has_text="sed.png").first
+    path = Path(full.inner_text().strip())
     browser_page.get_by_text("Show markdown", exact=False).first.click()
     image = browser_page.locator('img[src^="data:image/png;base64"]').first
     image.wait_for()
@@ -191,9 +193,6 @@ def test_a_materialised_spectrum_shows_its_plot_small_and_in_full(page_address, 
     assert box["width"] > 100
     assert box["height"] > 100
     shot(browser_page, "figure")
-    browser_page.keyboard.press("Escape")
-    full = browser_page.get_by_text("/CrabNebula/spectra/", exact=False).filter(has_text="sed.png").first
-    path = Path(full.inner_text().strip())
     browser_page.goto(path.as_uri())
     whole = browser_page.locator("img").first
     assert whole.evaluate("picture => picture.naturalWidth") > 600

@@ -36,6 +36,7 @@ from magicpy_assets.observatory.reports import run_table
 from magicpy_assets.observatory.server import serve
 from magicpy_assets.pipeline.run import process
 from magicpy_assets.pipeline.session import open_session
+from magicpy_assets_tests.small_world import SmallWorld
 
 CELL = Cell.parse("ST0316/za05to35/weak")
 NIGHTS = (date(2020, 11, 16), date(2020, 11, 24), date(2020, 12, 15), date(2020, 12, 23))
@@ -195,16 +196,9 @@ def main() -> int:
             print(f"a small cell from nothing to {'spectra' if full else 'superstar'}: {spent:.1f} s in the pipeline")
         cells(settings)
     if full:
-        with small_world() as settings:
-            definitions = build_defs(settings)
-            selection = dg.AssetSelection.assets(dg.AssetKey(["CrabNebula", "spectra"])).upstream()
-            wanted = selection.resolve(definitions.resolve_asset_graph())
-            needed = [
-                one for one in definitions.assets or [] if isinstance(one, dg.AssetsDefinition) if one.key in wanted
-            ]
+        with SmallWorld() as world:
             begin = time.perf_counter()
-            with dg.DagsterInstance.ephemeral() as instance:
-                materialise(definitions, needed, CELL.key, instance)
+            world.materialize(CELL.key)
             print(f"seven levels of a small cell through materialize(): {time.perf_counter() - begin:.1f} s")
     own, children = (
         resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)

@@ -29,6 +29,8 @@ from magicpy_assets.defs.assets import (
     star,
     superstar,
 )
+from magicpy_assets.defs.assets.catalogue import run_catalogue_check
+from magicpy_assets.defs.assets.runbooks import runbooks_check
 from magicpy_assets.defs.empty import SHARED, Marked
 from magicpy_assets.defs.level import Level
 from magicpy_assets.defs.names import asset_key
@@ -111,12 +113,14 @@ def _assembled(chosen: Settings, overrides: dict[str, Any]) -> dg.Definitions:
     assets: list[Any] = [archive.of(archive.OFF, everywhere), archive.of(archive.MC, everywhere)]
     assets += [level.asset(everywhere, condition) for level in shared]
     groups = [Marked(SHARED, everywhere.get_partition_keys(), [asset_key(level.key) for level in shared])]
+    checks = [run_catalogue_check, runbooks_check, archive.check_of(archive.OFF, everywhere)]
     periods_by_source = periods_of(chosen)
     for source, periods in periods_by_source.items():
         cells[source] = partitions.cells(periods)
         levels = levels_of(source, chosen)
         assets += [archive.of(source, cells[source]), *(level.asset(cells[source], condition) for level in levels)]
         assets += combined.of(source, periods, over_cells)
+        checks.append(archive.check_of(source, cells[source]))
         assets.append(report.of(source, dg.StaticPartitionsDefinition(periods), condition))
         groups.append(Marked(source, cells[source].get_partition_keys(), [asset_key(level.key) for level in levels]))
         groups.append(Marked(source, periods, [asset_key((source, name)) for name in ("period_spectrum", "report")]))
@@ -124,6 +128,7 @@ def _assembled(chosen: Settings, overrides: dict[str, Any]) -> dg.Definitions:
     refresh = next(job for job in jobs if job.name == "refresh")
     return dg.Definitions(
         assets=[catalogue.of(groups), runbooks.of(), *assets],
+        asset_checks=checks,
         jobs=jobs,
         sensors=[
             new_nights.new_nights(cells, groups, jobs, chosen),

@@ -12,7 +12,8 @@ from magicpy_assets.analysis.flare import flare_text, spectrum_text, variability
 from magicpy_assets.analysis.methods import methods_of
 from magicpy_assets.analysis.results import LIGHT_CURVE, NIGHTS, SKYMAP, SPECTRUM, THETA2, Results, results_of
 from magicpy_assets.core import datalevels
-from magicpy_assets.pipeline import quality
+from magicpy_assets.pipeline.quality import images, physics, rates
+from magicpy_assets.pipeline.quality.verdict import Verdict
 from magicpy_assets.pipeline.report import Report, Row
 from magicpy_assets.plots.document import Document, Section
 from magicpy_assets.plots.hours import hours_figure
@@ -35,9 +36,9 @@ MOST_SETASIDE = 40
 POINT_COLUMNS = ("e_ref", "e_min", "e_max", "e2dnde", "e2dnde_err", "e2dnde_ul", "ts", "is_ul", "counts")
 CELLS_CAPTION = "What each cell contributes; ratio: its excess over the joint fit"
 QUESTIONS = {
-    datalevels.Calibrated: (quality.pedestals_fit_the_catalogue,),
-    datalevels.SuperStar: (quality.telescopes_match, quality.rates_agree),
-    datalevels.DL3: (quality.exposure_closes, quality.dl3_is_valid),
+    datalevels.Calibrated: (images.pedestals_fit_the_moon_level,),
+    datalevels.SuperStar: (images.telescopes_match, rates.rates_fit_the_zenith),
+    datalevels.DL3: (physics.exposure_closes, physics.dl3_is_valid),
 }
 
 
@@ -224,7 +225,6 @@ def _checks(source: Source) -> Section:
     questions_of = dict(QUESTIONS)
     if source.telescopes.is_mono:
         del questions_of[datalevels.SuperStar]
-        questions_of[datalevels.Melibea] = (quality.rates_agree,)
     for level, questions in questions_of.items():
         reports = {cell: Report(its) for cell, its in _rows(source, level.key).items()}
         for question in questions if reports else ():
@@ -242,7 +242,7 @@ def _checks(source: Source) -> Section:
     return Section("Checks", tables=(("What was asked of the files, cell by cell, and the answers", table),))
 
 
-def _told(verdict: quality.Verdict) -> str:
+def _told(verdict: Verdict) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in verdict.numbers.items())
 
 

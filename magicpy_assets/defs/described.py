@@ -9,6 +9,7 @@ import dagster as dg
 
 from magicpy_assets.core.errors import MagicpyError
 from magicpy_assets.core.runs import DataFile, McFile, parse_name
+from magicpy_assets.pipeline.quality.verdict import products
 from magicpy_assets.pipeline.report import STATES, UNFINISHED, Report, Row
 from magicpy_assets.pipeline.runs import known_runs
 from magicpy_assets.pipeline.session import Session
@@ -23,11 +24,6 @@ MOST_SIGNS = 300
 """Signs of a reason that an event shows; all of it is in the record."""
 UNFINISHED_TAG = "magicpy/unfinished"
 """On a run that has left something which may be done later: files on tape, a server that was busy."""
-
-
-def made(report: Report) -> list[Path]:
-    """Return the products that are there now."""
-    return [Path(row.product) for row in report.rows if row.state in ("done", "cached")]
 
 
 def why(report: Report) -> str:
@@ -64,7 +60,7 @@ def describe(session: Session, report: Report) -> dict[str, Any]:
         metadata["seconds"] = float(sum(row.seconds for row in report.rows))
         metadata["tasks"] = _table(report)
     if records:
-        metadata["records"] = dg.MetadataValue.path(str(made(report)[0].parent / RECORDS))
+        metadata["records"] = dg.MetadataValue.path(str(products(report)[0].parent / RECORDS))
         first = [record.fingerprint[:12] for record in records[:MOST_FINGERPRINTS]]
         metadata["fingerprints"] = ", ".join(first) + (" …" if len(records) > len(first) else "")
     commands = [" ".join(record.command) for record in records if record.command]
@@ -75,14 +71,14 @@ def describe(session: Session, report: Report) -> dict[str, Any]:
 
 def _amounts(session: Session, report: Report) -> dict[str, Any]:
     """Return how many runs the products hold, how long they took, and how many events are in them."""
-    names = [name for path in made(report) if (name := _name_of(path)) is not None]
+    names = [name for path in products(report) if (name := _name_of(path)) is not None]
     numbers = {name.run for name in names if isinstance(name, DataFile)}
     runs = known_runs(session)
     seconds = float(runs[runs["run"].isin(numbers)]["duration_s"].sum())
     return {
         "runs": len({(type(name).__name__, name.run) for name in names}),
         "hours": seconds / 3600.0,
-        "events": sum(filter(None, map(events_in, made(report)))),
+        "events": sum(filter(None, map(events_in, products(report)))),
     }
 
 
@@ -134,7 +130,7 @@ def _line(text: str, most: int = MOST_SIGNS) -> str:
 
 def _records(report: Report) -> list[Record]:
     """Return the records of what is there; those of failures stand for no product."""
-    found = (read_record(path) for path in made(report))
+    found = (read_record(path) for path in products(report))
     return [record for record in found if record is not None and record.outcome == "done"]
 
 

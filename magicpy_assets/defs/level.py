@@ -4,7 +4,6 @@ What belongs here: the one body shared by all levels, and how they plan. What an
 levels are in `defs/assets/`.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,12 +14,13 @@ import dagster as dg
 from magicpy_assets.core import datalevels
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.errors import MagicpyError
-from magicpy_assets.defs.described import data_version, describe, made, note_makers, note_unfinished
+from magicpy_assets.defs.checks import Checks
+from magicpy_assets.defs.described import data_version, describe, note_makers, note_unfinished
 from magicpy_assets.defs.names import asset_key, plain
 from magicpy_assets.defs.partitions import cell_of
 from magicpy_assets.defs.resources import Magic
 from magicpy_assets.pipeline.plan import Plan, plan
-from magicpy_assets.pipeline.quality import Verdict
+from magicpy_assets.pipeline.quality.verdict import Question
 from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.run import download, run
 from magicpy_assets.pipeline.runs import known_runs
@@ -29,8 +29,6 @@ from magicpy_assets.pipeline.tasks import Task
 from magicpy_assets.pipeline.versions import needed_cells
 from magicpy_assets.store.records import fingerprint
 
-Check = Callable[[Session, Report], dg.AssetCheckResult]
-Question = Callable[[Session, Report], Verdict]
 Extra = Callable[[Session, Cell, Report], dict[str, Any]]
 Planner = Callable[[Session, Cell], Plan]
 
@@ -41,8 +39,6 @@ POOL = "programs"
 MOST_RETRIES = 2
 RETRY_S = 60.0
 """How often, and how long after, a step is tried again that a busy server or a killed worker has stopped."""
-
-logger = logging.getLogger(__name__)
 
 
 def code_reference(home: str) -> dict[str, Any]:
@@ -75,23 +71,6 @@ def no_data(cell: Cell) -> str:
     return f"no data: the catalogue holds no run in {cell.text}"
 
 
-def _asked(question: Question, session: Session, report: Report) -> dg.AssetCheckResult:
-    """Ask a question; what goes wrong in answering it, such as a file that cannot be read, answers it with no."""
-    try:
-        verdict = question(session, report)
-    except MagicpyError as error:
-        verdict = Verdict(False, {"reason": error.message})
-    except Exception as error:
-        logger.exception("%s could not be answered", question.__name__)
-        verdict = Verdict(False, {"reason": f"could not be answered: {type(error).__name__}: {error}"})
-    return dg.AssetCheckResult(
-        check_name=question.__name__,
-        passed=verdict.passed,
-        metadata=verdict.numbers,
-        severity=dg.AssetCheckSeverity.WARN,
-    )
-
-
 @dataclass(frozen=True)
 class Level:
     """One asset: a data level of a source, of the OFF data, of the Monte Carlo, or the shared forests.
@@ -109,8 +88,8 @@ class Level:
     deps
         Keys of the assets it is made from, same cell.
     checks, watches
-        Functions of session and report; each is an asset check under its own name, described by its docstring. What is
-        made from this level waits for `checks` to pass; `watches`, questions of `pipeline.quality`, only warn.
+        Questions of `pipeline.quality`; each is an asset check under its own name, described by its docstring. What is
+        made from this level waits for `checks` to pass; `watches` only warn.
     home
         File in which the level is described, for the page's link to the code.
     kinds
@@ -126,7 +105,7 @@ class Level:
     description: str
     planned: Planner
     deps: Sequence[Sequence[str]] = ()
-    checks: Sequence[Check] = ()
+    checks: Sequence[Question] = ()
     watches: Sequence[Question] = ()
     home: str = ""
     kinds: frozenset[str] = frozenset()
@@ -139,64 +118,72 @@ class Level:
     ) -> dg.AssetsDefinition:
         """Make the Dagster asset; with a condition, the daemon materialises it by itself."""
 
-        @dg.asset(
-            key=asset_key(self.key),
-            group_name=plain(self.group),
-            description=self.description,
-            deps=[asset_key(key) for key in self.deps],
+        # Not @dg.asset: only of this one can checks be asked without making the asset.
+        @dg.multi_asset(
+            name="__".join(asset_key(self.key).path),
+            specs=[
+                dg.AssetSpec(
+                    asset_key(self.key),
+                    group_name=plain(self.group),
+                    description=self.description,
+                    deps=[asset_key(key) for key in self.deps],
+                    kinds=set(self.kinds),
+                    owners=OWNERS,
+                    tags={"level": self.key[-1]},
+                    metadata=code_reference(self.home),
+                    code_version=code_version(self.results_version, self.parameters),
+                    automation_condition=condition,
+                    skippable=True,
+                )
+            ],
             partitions_def=partitions,
-            kinds=set(self.kinds),
-            owners=OWNERS,
-            tags={"level": self.key[-1]},
-            metadata=code_reference(self.home),
-            code_version=code_version(self.results_version, self.parameters),
-            check_specs=self._specs(partitions),
-            automation_condition=condition,
+            check_specs=self._checks.specs(partitions),
+            can_subset=True,
             pool=POOL,
         )
-        def level(context: dg.AssetExecutionContext, magic: Magic) -> dg.MaterializeResult:
-            with retried(context):
-                return self.materialise(context, magic)
+        def level(
+            context: dg.AssetExecutionContext, magic: Magic
+        ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+            with retried(context), magic.session() as session:
+                session.catalogue.refresh()
+                if self._checks.wants_asset(context):
+                    yield from self.materialise(context, session)
+                else:
+                    yield from self._checks.alone(context, session, self._planned_at)
 
         return level
 
-    def _specs(self, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
-        return [
-            dg.AssetCheckSpec(
-                check.__name__,
-                asset=asset_key(self.key),
-                blocking=check in self.checks,
-                description=check.__doc__,
-                partitions_def=partitions,
-            )
-            for check in (*self.checks, *self.watches)
-        ]
+    @property
+    def _checks(self) -> Checks:
+        return Checks(self.key, self.checks, self.watches)
 
-    def materialise(self, context: dg.AssetExecutionContext, magic: Magic) -> dg.MaterializeResult:
-        """Bring one cell up to date and report.
+    def _planned_at(self, session: Session, partition: str | None) -> Plan:
+        return self.planned(session, Cell.parse(partition or ""))
+
+    def materialise(
+        self, context: dg.AssetExecutionContext, session: Session
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        """Bring one cell up to date, report, and ask the checks.
 
         A cell without data is materialised as empty, with the reason. Products that fail are reported; what is made
         from this level stops only where a check says that going on would be wrong.
         """
         cell = cell_of(context)
-        with magic.session() as session:
-            session.catalogue.refresh()
-            report = self._made(session, cell)
-            note_makers(report, context.run.run_id)
-            note_unfinished(context, report)
-            metadata = describe(session, report)
-            if len(report):
-                results = [check(session, report) for check in self.checks]
-                results += [_asked(question, session, report) for question in self.watches]
-                metadata |= self.extra(session, cell, report) if self.extra else {}
-            else:
-                metadata["empty"] = metadata["why"] = no_data(cell)
-                checks = (*self.checks, *self.watches)
-                results = [dg.AssetCheckResult(check_name=check.__name__, passed=True) for check in checks]
+        report = self._made(session, cell)
+        note_makers(report, context.run.run_id)
+        note_unfinished(context, report)
+        metadata = describe(session, report)
+        if len(report):
+            metadata |= self.extra(session, cell, report) if self.extra else {}
+        else:
+            metadata["empty"] = metadata["why"] = no_data(cell)
         context.log.info("%s", report)
-        return dg.MaterializeResult(
-            metadata=metadata, data_version=dg.DataVersion(data_version(report)), check_results=results
+        yield dg.MaterializeResult(
+            asset_key=asset_key(self.key),
+            metadata=metadata,
+            data_version=dg.DataVersion(data_version(report)),
         )
+        yield from self._checks.answers(context, session, report)
 
     def _made(self, session: Session, cell: Cell) -> Report:
         """Make what is missing; what is downloaded may move runs, and so call for other files."""
@@ -246,9 +233,3 @@ def forests_of_cell(session: Session, cell: Cell) -> Plan:
 def _if_needed(session: Session, cell: Cell, planned: Callable[[], Plan]) -> Plan:
     """Plan what sources share, unless no source of the settings has runs in the cell."""
     return planned() if cell in needed_cells(session, known_runs(session)) else Plan((), {})
-
-
-def something_was_made(name: str, report: Report) -> dg.AssetCheckResult:
-    """Pass a check if at least one product is there."""
-    count = len(made(report))
-    return dg.AssetCheckResult(check_name=name, passed=count > 0, metadata={"made": count, "planned": len(report)})

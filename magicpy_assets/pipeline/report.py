@@ -12,6 +12,7 @@ from magicpy_assets.core.errors import ProgramError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from magicpy_assets.pipeline.plan import Plan
     from magicpy_assets.pipeline.tasks import Task
 
 STATES = ("done", "cached", "waiting", "failed", "set aside", "blocked")
@@ -66,6 +67,17 @@ class Report:
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What is said above all rows, such as how old the listings are."""
+
+    @classmethod
+    def standing(cls, planned: Plan) -> Self:
+        """Report on a plan without running it: what is up to date is there, of all else the plan says why it is not."""
+        states = [(task, planned.state(task)) for task in planned]
+        return cls(
+            [
+                Row.of(task, "cached" if found.state == "up to date" else found.state, found.reason)
+                for task, found in states
+            ]
+        )
 
     def add(self, row: Row) -> None:
         """Note one more task."""

@@ -51,3 +51,8 @@ def expectations() -> tuple[Expectation, ...]:
         )
         for row in csv.DictReader(text.splitlines())
     )  # fmt: skip
+
+
+def by_name(name: str) -> Expectation:
+    """Return one row of the table; raises KeyError for a name that it does not have."""
+    return {one.name: one for one in expectations()}[name]

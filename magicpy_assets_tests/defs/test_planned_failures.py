@@ -1,7 +1,10 @@
 """One bad run fails alone, is told on the page, and is taken up again when the trouble is over."""
 
+from datetime import date
+
 import pytest
 
+from magicpy_assets.observatory.troubles import Trouble
 from magicpy_assets.pipeline.status import broken, write_broken
 from magicpy_assets.store.layout import Layout
 from magicpy_assets_tests.conftest import CELL, settings_for
@@ -17,7 +20,7 @@ def test_a_run_that_fails_stops_no_other(environment, chain, tmp_path):
     )
     bad = runs[0]
     with SmallWorld(settings, fail={"star": bad}) as world:
-        result = world.materialize(CELL.key, up_to="superstar")
+        result = world.materialize(CELL.key, "superstar")
         assert result.success
         star = metadata_of(result, "CrabNebula/star")
         assert star["failed"] == 4  # both subruns of both telescopes
@@ -35,7 +38,32 @@ def test_a_run_that_fails_stops_no_other(environment, chain, tmp_path):
     assert bad in page
 
     with SmallWorld(settings) as world:
-        again = world.materialize(CELL.key, up_to="superstar")
+        again = world.materialize(CELL.key, "superstar")
         assert metadata_of(again, "CrabNebula/star")["done"] == 4
         assert metadata_of(again, "CrabNebula/superstar")["done"] == 1
     assert broken(Layout(settings.store)).empty
+
+
+def test_a_check_that_fails_stops_what_would_be_made_from_it():
+    """No star file of the source is made: its superstar is not even begun, and the shared chains go on."""
+    with SmallWorld(fail={"star": "CrabNebula"}) as world:
+        result = world.materialize(CELL.key, "superstar", raise_on_error=False)
+        assert not result.success
+        (check,) = (one for one in result.get_asset_check_evaluations() if not one.passed and one.blocking)
+        assert (check.asset_key.to_user_string(), check.check_name) == ("CrabNebula/star", "something_is_there")
+        assert "failed as planned" in check.metadata["missing"].value or "failed" in check.metadata["missing"].value
+        assert metadata_of(result, "CrabNebula/star")["done"] == 0
+        assert not result.asset_materializations_for_node("CrabNebula__superstar")
+
+
+def test_files_that_the_archive_lacks_are_told_and_stop_no_other_run():
+    lost = Trouble("missing", date(2020, 11, 16), "CrabNebula", 3, telescope=2, subrun=1)
+    cut = Trouble("truncated", date(2020, 12, 15), "CrabNebula", 1, telescope=1, subrun=2, value=0.5)
+    with SmallWorld(trouble=[lost, cut]) as world:
+        result = world.materialize(CELL.key, "superstar")
+        assert result.success
+        checks = {(one.asset_key.path[-1], one.check_name): one for one in result.get_asset_check_evaluations()}
+        assert checks["superstar", "axes_cross"].passed
+        told = {name: checks[name, "everything_is_there"] for name in ("calibrated", "superstar")}
+        assert not told["superstar"].passed
+        print(told)

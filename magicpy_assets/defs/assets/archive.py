@@ -1,14 +1,18 @@
 """What the data server holds of each cell: observed, not made. Its versions say which cells have gained runs."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.definitions.external_asset import create_external_asset_from_source_asset
 
 from magicpy_assets.core.cell import Cell
+from magicpy_assets.defs.checks import check_of_cells
 from magicpy_assets.defs.level import OWNERS, code_reference, retried
 from magicpy_assets.defs.names import asset_key, plain
 from magicpy_assets.defs.resources import Magic
+from magicpy_assets.pipeline.quality.nights import runs_are_listed
+from magicpy_assets.pipeline.quality.verdict import Verdict
 from magicpy_assets.pipeline.runs import known_runs
 from magicpy_assets.pipeline.session import Session
 from magicpy_assets.pipeline.versions import needed_cells, off_versions, run_versions
@@ -57,3 +61,19 @@ def of(source: str, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     # The decorator takes no owners.
     made = create_external_asset_from_source_asset(archive)
     return made.map_asset_specs(lambda spec: spec.replace_attributes(owners=OWNERS))
+
+
+def check_of(source: str, partitions: dg.PartitionsDefinition) -> dg.AssetChecksDefinition:
+    """Return the check of that asset: whether the files of its runs are listed."""
+    wanted = None if source == OFF else source
+
+    def ask(session: Session, key: str) -> Verdict:
+        return runs_are_listed(session, wanted, Cell.parse(key))
+
+    def keys(session: Session) -> Sequence[str]:
+        found = versions(session, known_runs(session), source)
+        return [cell.key for cell in sorted(found) if partitions.has_partition_key(cell.key)]
+
+    return check_of_cells(
+        (source, "archive"), ask, keys, partitions, name=runs_are_listed.__name__, description=runs_are_listed.__doc__
+    )

@@ -2,36 +2,14 @@
 
 from collections.abc import Sequence
 
-import dagster as dg
-
-from magicpy_assets.core.runs import parse_name
 from magicpy_assets.defs.level import Level, Planner, of_mc, of_off, of_source
-from magicpy_assets.pipeline import quality
-from magicpy_assets.pipeline.report import Report
-from magicpy_assets.pipeline.session import Session
+from magicpy_assets.pipeline.quality import files, images
 
 DESCRIPTION = """
 Calibrated events (`_Y_`): charge in photo-electrons and arrival time of every pixel, a file per telescope, run and
 subrun, as the data server holds them. Each is downloaded once, checked, and its pedestal level is measured: that level,
 not the estimate of the run catalogue, decides the moon level of the run and with it the cleaning.
 """
-
-
-def runs_are_complete(session: Session, report: Report) -> dg.AssetCheckResult:
-    """At least one run of the cell has every listed file here, whole."""
-    missing: dict[str, list[str]] = {}
-    runs = set()
-    for row in report.rows:
-        run = f"{row.source} {parse_name(row.product).run}"
-        runs.add(run)
-        if row.state not in ("done", "cached"):
-            missing.setdefault(run, []).append(f"{row.unit}: {row.reason}")
-    reasons = "; ".join(reason for found in missing.values() for reason in found)
-    return dg.AssetCheckResult(
-        check_name="runs_are_complete",
-        passed=len(missing) < len(runs),
-        metadata={"runs": len(runs), "incomplete": len(missing), "reasons": reasons[:2000] or "none"},
-    )
 
 
 def _level(group: str, planned: Planner, deps: Sequence[Sequence[str]] = ()) -> Level:
@@ -42,10 +20,12 @@ def _level(group: str, planned: Planner, deps: Sequence[Sequence[str]] = ()) -> 
         description=DESCRIPTION,
         planned=planned,
         deps=deps,
-        checks=(runs_are_complete,),
+        checks=(files.something_is_there,),
         watches=(
-            quality.files_are_readable,
-            quality.pedestals_fit_the_catalogue,
+            files.everything_is_there,
+            files.files_are_readable,
+            files.events_as_expected,
+            images.pedestals_fit_the_moon_level,
         ),
         kinds=frozenset({"root"}),
     )

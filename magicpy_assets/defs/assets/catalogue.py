@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from magicpy_assets.defs.checks import check_of_all
 from magicpy_assets.defs.empty import Marked, marks, observed_cells
 from magicpy_assets.defs.figures import inline
 from magicpy_assets.defs.level import OWNERS, code_reference, retried
 from magicpy_assets.defs.resources import Magic
+from magicpy_assets.pipeline.quality.nights import runs_make_sense
 from magicpy_assets.pipeline.runs import known_runs
 from magicpy_assets.plots.tables import HoursTable
 
@@ -92,3 +94,6 @@ def _figures(runs: "pd.DataFrame", sources: Sequence[str], simulated: bool) -> d
         figure = hours_figure(table / 3600.0, title=source, simulated=simulated)
         found[f"hours_of_{source}"] = inline(figure)
     return found
+
+
+run_catalogue_check = check_of_all(("run_catalogue",), runs_make_sense)

@@ -1,16 +1,15 @@
 """The forests: one set for each cell, shared by all sources."""
 
-import json
 from typing import Any
 
 import dagster as dg
 
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.settings import Settings
-from magicpy_assets.defs.described import made
 from magicpy_assets.defs.figures import show
 from magicpy_assets.defs.level import Level, forests_of_cell
 from magicpy_assets.mars.programs import TRAINING_REPORT, Coach
+from magicpy_assets.pipeline.quality import files, forests
 from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.session import Session
 
@@ -18,23 +17,6 @@ DESCRIPTION = """
 Forests for hadronness, direction (one for each telescope) and energy, trained on OFF data of the cell and on simulated
 gamma rays of the training sample, brought to the same noise and weighted to the same sizes and zenith distances.
 """
-LOWEST_AUC = 0.7
-
-
-def forests_separate(session: Session, report: Report) -> dg.AssetCheckResult:
-    """On gamma rays and OFF events that were not trained with, the hadronness tells them apart."""
-    files = made(report)
-    if not files:
-        return dg.AssetCheckResult(check_name="forests_separate", passed=False, metadata={"reason": "no forest"})
-    quality = json.loads((files[0].parent / TRAINING_REPORT).read_text(encoding="utf-8"))
-    if not quality.get("measured", True):
-        reason = "trained by the coach of MARS, which leaves no numbers"
-        return dg.AssetCheckResult(check_name="forests_separate", passed=True, metadata={"reason": reason})
-    return dg.AssetCheckResult(
-        check_name="forests_separate",
-        passed=quality["auc"] > LOWEST_AUC,
-        metadata={"auc": quality["auc"], "expected_above": LOWEST_AUC},
-    )
 
 
 def _quality(session: Session, cell: Cell, report: Report) -> dict[str, Any]:
@@ -69,7 +51,8 @@ def shared(settings: Settings) -> Level:
         description=DESCRIPTION,
         planned=forests_of_cell,
         deps=(("off", images), ("mc", images)),
-        checks=(forests_separate,),
+        checks=(forests.forests_separate,),
+        watches=(files.everything_is_there, files.files_are_readable, forests.forests_resolve),
         kinds=frozenset({"scikitlearn", "root"}),
         results_version=Coach.results_version,
         parameters=settings.forest.model_dump(),

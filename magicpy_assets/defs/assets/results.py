@@ -7,13 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-
 from magicpy_assets.core.cell import Cell
-from magicpy_assets.defs.described import made
 from magicpy_assets.defs.figures import show
-from magicpy_assets.defs.level import Check, Extra, Level, of_source
+from magicpy_assets.defs.level import Extra, Level, of_source
 from magicpy_assets.mars.programs import Spectra
+from magicpy_assets.pipeline.quality import files
+from magicpy_assets.pipeline.quality.verdict import products
 from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.session import Session
 
@@ -30,27 +29,10 @@ the significances should be normally distributed.
 """
 
 
-def _there(name: str) -> Check:
-    """Return the check that one result is there."""
-
-    def result_was_made(session: Session, report: Report) -> dg.AssetCheckResult:
-        """The result of the cell is there; where the program found too little for it, this warns."""
-        files = made(report)
-        there = bool(files) and (files[0].parent / f"{name}.json").is_file()
-        return dg.AssetCheckResult(
-            check_name="result_was_made",
-            passed=there,
-            metadata={"files": len(files), "result": f"{name}.json" if there else "none: the log of spectra says why"},
-            severity=dg.AssetCheckSeverity.WARN if files else dg.AssetCheckSeverity.ERROR,
-        )
-
-    return result_was_made
-
-
 def _drawn(draw: Callable[[Path], dict[str, Any]]) -> Extra:
     def extra(session: Session, cell: Cell, report: Report) -> dict[str, Any]:
-        files = made(report)
-        return draw(files[0].parent) if files else {}
+        made = products(report)
+        return draw(made[0].parent) if made else {}
 
     return extra
 
@@ -105,14 +87,14 @@ def of(source: str) -> list[Level]:
             description=description,
             planned=of_source(source, "spectra"),
             deps=((source, "spectra"),),
-            checks=(_there(name),),
+            checks=(check,),
             kinds=frozenset({"gammapy", "matplotlib"}),
             results_version=Spectra.results_version,
             extra=_drawn(draw),
         )
-        for name, description, draw in (
-            ("theta2", THETA2, theta2_of),
-            ("light_curve", LIGHT_CURVE, light_curve_of),
-            ("skymap", SKYMAP, skymap_of),
+        for name, description, draw, check in (
+            ("theta2", THETA2, theta2_of, files.theta2_is_there),
+            ("light_curve", LIGHT_CURVE, light_curve_of, files.light_curve_is_there),
+            ("skymap", SKYMAP, skymap_of, files.skymap_is_there),
         )
     ]

@@ -2,8 +2,10 @@
 
 import dagster as dg
 
+from magicpy_assets.defs.checks import check_of_all
 from magicpy_assets.defs.level import OWNERS, code_reference, retried
 from magicpy_assets.defs.resources import Magic
+from magicpy_assets.pipeline.quality.nights import runbooks_can_be_read
 from magicpy_assets.pipeline.runbooks import runbooks_of
 
 DESCRIPTION = """
@@ -56,3 +58,6 @@ def of() -> dg.AssetsDefinition:
         )
 
     return runbooks
+
+
+runbooks_check = check_of_all(("runbooks",), runbooks_can_be_read)

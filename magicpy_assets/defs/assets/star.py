@@ -1,23 +1,14 @@
 """The star level: image cleaning and Hillas parameters, one telescope at a time."""
 
-import dagster as dg
-
 from magicpy_assets.core import csvtables
-from magicpy_assets.defs.level import Level, Planner, of_mc, of_off, of_source, something_was_made
+from magicpy_assets.defs.level import Level, Planner, of_mc, of_off, of_source
 from magicpy_assets.mars.programs import Star
-from magicpy_assets.pipeline import quality
-from magicpy_assets.pipeline.report import Report
-from magicpy_assets.pipeline.session import Session
+from magicpy_assets.pipeline.quality import files, images
 
 DESCRIPTION = """
 Image parameters (`_I_`) of one telescope: the cleaning that the run's measured moon level calls for, then Hillas
 ellipse, timing, leakage, islands. Monte Carlo is brought to the noise of the cell first.
 """
-
-
-def images_are_left(session: Session, report: Report) -> dg.AssetCheckResult:
-    """At least one file of the cell was made; star refuses to make one without images."""
-    return something_was_made("images_are_left", report)
 
 
 def _level(group: str, planned: Planner) -> Level:
@@ -28,8 +19,14 @@ def _level(group: str, planned: Planner) -> Level:
         description=DESCRIPTION,
         planned=planned,
         deps=((group, "calibrated"),),
-        checks=(images_are_left,),
-        watches=(quality.telescopes_see_the_same,),
+        checks=(files.something_is_there,),
+        watches=(
+            files.everything_is_there,
+            files.files_are_readable,
+            files.events_as_expected,
+            images.images_look_as_they_should,
+            images.telescopes_see_the_same,
+        ),
         kinds=frozenset({"root", "numba"}),
         results_version=Star.results_version,
         parameters={"cleaning": csvtables.rows("cleaning")},

@@ -58,4 +58,7 @@ def test_the_target_opens_the_page_with_an_observatory_behind_it(tmp_path):
             time.sleep(0.2)
         if target.poll() is None:
             os.killpg(target.pid, signal.SIGKILL)
+        reader.join(10)
+        if target.stdout is not None:
+            target.stdout.close()
     assert not answers(port)

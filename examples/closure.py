@@ -2,7 +2,7 @@
 
 Each sky holds one source at the place of the Crab Nebula with a spectrum of its own, some with a cut-off, some with a
 flare, some nearly dark. Its runs go through every program, from calibrated files to fitted spectra, with the forests of
-the cell. The responses are of Monte Carlo made for the study, 600,000 showers each seen once: that of the package is
+the cell. The responses are of Monte Carlo made for the study, 300,000 showers each seen once: that of the package is
 small, and its own error would be the same for all skies. What takes long, skies and Monte Carlo as far as melibea, is
 kept in the folder of --keep: a study that was stopped goes on, and one that is only to be measured again takes minutes.
 With --docs the page `docs/closure.md` and its figure are written, for each set of Monte Carlo.
@@ -50,7 +50,7 @@ SMALLEST_RATE = 0.005
 """A cut-off beyond 200 TeV is none: the parameter lies at the end of what is allowed, where errors end, too."""
 CLEAR = 0.95
 """Runs with a smaller share of a clear night's light are left out: nothing corrects for haze and clouds."""
-PAIRS, SHOWERS_PER_PAIR, INDEX, ENERGY_GEV = 24, 25_000, 2.0, (100.0, 30_000.0)
+PAIRS, SHOWERS_PER_PAIR, INDEX, ENERGY_GEV = 12, 25_000, 2.0, (100.0, 30_000.0)
 ZD_DEG = (9.0, 36.0)
 """The Monte Carlo of the study: the zenith distances of its runs, from all sides, with more low energies than that of
 the package."""

@@ -51,13 +51,13 @@ def test_what_is_set_in_the_launchpad_reaches_the_step(tmp_path, resource, confi
 
 def test_environment_and_file_are_under_it(tmp_path, monkeypatch):
     (tmp_path / "magicpy.toml").write_text(
-        '[archive]\nuser = "of-the-file"\n[mars]\nstages = {star = "installed"}\n[compute]\nworkers = 2\n'
+        '[archive]\nconcurrency = 7\n[mars]\nstages = {star = "installed"}\n[compute]\nworkers = 2\n'
     )
     monkeypatch.setenv("MAGICPY_CONFIG", str(tmp_path / "magicpy.toml"))
     monkeypatch.setenv("MAGICPY_STORE", str(tmp_path / "of-the-environment"))
     monkeypatch.setenv("MAGICPY_COMPUTE__WORKERS", "3")
     found = seen(build_defs())
-    assert found["archive.user"] == "of-the-file"
+    assert found["archive.concurrency"] == "7"
     assert found["mars.stages.star"] == "installed"
     assert found["store"] == str(tmp_path / "of-the-environment")
     assert found["compute.workers"] == "3"

@@ -28,6 +28,7 @@ from magicpy_assets.core.settings import Settings, load_settings
 from magicpy_assets.observatory import sky
 from magicpy_assets.observatory.server import serve
 from magicpy_assets.science.on_off import peak_energy_tev
+from magicpy_assets.science.spectral_models import butterfly
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = "moonlight_analysis"
@@ -209,12 +210,9 @@ def brief(report: Any) -> str:
 
 
 def flux_at(spectrum: Any, energy_tev: float) -> tuple[float, float]:
-    """Return the fitted flux and its error at an energy, per TeV s cm²."""
-    import astropy.units as u
-
-    value, error, *_ = spectrum.model.evaluate_error(energy_tev * u.TeV)
-    unit = u.Unit("TeV-1 s-1 cm-2")
-    return float(value.to_value(unit)), float(error.to_value(unit))
+    """Return the fitted flux and its error at an energy, per TeV s cm²; linear, as a slope may be hardly known."""
+    curve = butterfly(spectrum.model, energy_tev, energy_tev * 1.01)[0]
+    return float(curve["dnde"].to_value("TeV-1 s-1 cm-2")), float(curve["dnde_err"].to_value("TeV-1 s-1 cm-2"))
 
 
 def truth_at(energy_tev: float) -> float:

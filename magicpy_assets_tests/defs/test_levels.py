@@ -7,9 +7,8 @@ import pytest
 
 from magicpy_assets.core.settings import load_settings
 from magicpy_assets.definitions import build_defs
-from magicpy_assets.defs import level
-from magicpy_assets.defs.assets import results
-from magicpy_assets.pipeline.report import Report, Row
+from magicpy_assets.defs import checks, level
+from magicpy_assets.pipeline.report import Report
 from magicpy_assets_tests.conftest import settings_for
 
 EMPTY = "ST0316|za62to70-high"
@@ -62,23 +61,11 @@ def test_a_question_that_goes_wrong_only_warns():
     def of_nothing(session, report):
         return 1 / len(report)
 
-    answer = level._asked(of_nothing, None, Report())
+    verdict = checks.answered(lambda: of_nothing(None, Report()))
+    answer = checks.as_result(verdict, dg.AssetKey("some"), "of_nothing")
     assert not answer.passed
     assert answer.severity == dg.AssetCheckSeverity.WARN
     assert "ZeroDivisionError" in answer.metadata["reason"].value
-
-
-@pytest.mark.parametrize("name", ["theta2", "light_curve", "skymap"])
-def test_a_result_that_is_not_there_does_not_pass(tmp_path, name):
-    (asset,) = (asset for asset in results.of("CrabNebula") if asset.key[-1] == name)
-    (check,) = asset.checks
-    product = tmp_path / "spectrum.json"
-    row = Row("spectra", "CrabNebula", "", "", str(product), "done", "new", "", 1.0)
-    assert not check(None, Report()).passed
-    without = check(None, Report([row]))
-    assert (without.passed, without.severity) == (False, dg.AssetCheckSeverity.WARN)
-    (tmp_path / f"{name}.json").write_text("{}")
-    assert check(None, Report([row])).passed
 
 
 @pytest.fixture

@@ -173,8 +173,15 @@ def _dl3(path: Path) -> int:
 
 
 def _spectra(path: Path) -> int:
+    from astropy.io import fits
+
     for name in SPECTRA_FILES:
-        json.loads((path.parent / name).read_text(encoding="utf-8"))
+        file = path.parent / name
+        if file.suffix == ".json":
+            json.loads(file.read_text(encoding="utf-8"))
+        else:
+            with fits.open(file) as hdus:
+                hdus.verify("exception")
     return 0
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from magicpy_assets.core import datalevels
+from magicpy_assets.core import datalevels, telescopes
 from magicpy_assets.core.errors import MagicpyError
 from magicpy_assets.core.runs import DataFile, parse_name
-from magicpy_assets.mars.programs import FOREST_FILES, SPECTRA_FILES
+from magicpy_assets.mars.programs import FOREST_FILES, SPECTRA_FILES, forest_files
 from magicpy_assets.pipeline.quality.verdict import NOT_ASKED, THERE, Verdict, events_in, inputs_at, listed, products
 from magicpy_assets.pipeline.runs import known_runs
 from magicpy_assets.science.references import survival
@@ -159,10 +159,13 @@ def _calibrated(path: Path) -> int:
 def _forests(path: Path) -> int:
     from magicpy_assets.formats.forests import read_energy_table, read_forest
 
+    mono = [one for one in telescopes.ALL if one.is_mono and one.key == path.parent.name]
     trees = 0
-    for name in FOREST_FILES[:-1]:
-        trees += len(read_forest(path.parent / name)[0].start)
-    read_energy_table(path.parent / FOREST_FILES[-1])
+    for name in forest_files(mono[0] if mono else telescopes.STEREO):
+        if name == FOREST_FILES[-1]:
+            read_energy_table(path.parent / name)
+        else:
+            trees += len(read_forest(path.parent / name)[0].start)
     return trees
 
 

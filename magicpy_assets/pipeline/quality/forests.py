@@ -39,6 +39,8 @@ def forests_resolve(session: Session, report: Report) -> Verdict:
         return Verdict(False, {"reason": "no forest"})
     if not trained.get("measured", True):
         return Verdict(True, _UNMEASURED)
+    if session.telescopes.is_mono:
+        return Verdict(True, {"asked": "no: what is expected is of both telescopes"})
     numbers: dict[str, float | int | str] = {}
     odd = []
     width = by_name("energy_resolution").expected

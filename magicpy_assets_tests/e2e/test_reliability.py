@@ -43,7 +43,7 @@ def records(store: Path, stage: str) -> dict[str, Record]:
     return {record.product: record for record in found}
 
 
-def wait_until(true: Callable[[], bool], what: str, seconds: float = 240.0) -> None:
+def wait_until(true: Callable[[], bool], what: str, seconds: float = 480.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"

@@ -16,9 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from magicpy_assets_tests.e2e.test_reliability import answers, free_port, wait_until
-
-ROOT = Path(__file__).parents[2]
+from magicpy_assets_tests.processes import ROOT, answers, free_port, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("make page")]
 

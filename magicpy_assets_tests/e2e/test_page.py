@@ -6,11 +6,8 @@ import contextlib
 import os
 import re
 import shutil
-import socket
-import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import dagster as dg
@@ -18,9 +15,9 @@ import pytest
 
 from magicpy_assets.core.runs import parse_name
 from magicpy_assets_tests.conftest import CELL, settings_for
+from magicpy_assets_tests.processes import ROOT, answers, free_port, started, wait_until
 from magicpy_assets_tests.small_world import SmallWorld
 
-ROOT = Path(__file__).parents[2]
 VIEW = {"width": 1300, "height": 820}
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -28,15 +25,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.xdist_group("chain"),
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
-    # Of a socket that is closed already, as by asking a server before it listens, the garbage collector tells too.
-    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
 ]
-
-
-def free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def fail_one_star(settings, instance):
@@ -74,38 +63,10 @@ def page_address(store, tmp_path_factory):
     workspace = ["-w", str(ROOT / "workspace.yaml")]
     server = ["dagster_webserver", *workspace, "-h", "127.0.0.1", "-p", str(port)]
     with contextlib.ExitStack() as running:
-        log = running.enter_context((home / "page.log").open("w"))
-        processes = [
-            running.enter_context(started([sys.executable, "-m", *words], env, log))
-            for words in (server, ["dagster._daemon", "run", *workspace])
-        ]
-        address = f"http://127.0.0.1:{port}"
-        wait_for(address, processes[0])
-        yield address
-
-
-@contextlib.contextmanager
-def started(command, env, log):
-    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        assert server.poll() is None, "the web server has ended"
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/server_info", timeout=2) as answer:
-            if answer.status == 200:
-                return
-        time.sleep(0.5)
-    pytest.fail("the web server did not answer within five minutes")
+        for words in (server, ["dagster._daemon", "run", *workspace]):
+            running.enter_context(started(sys.executable, "-m", *words, log=home / "page.log", env=env))
+        wait_until(lambda: answers(port), "the page")
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")

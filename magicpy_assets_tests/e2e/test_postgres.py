@@ -8,8 +8,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -23,9 +21,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from magicpy_assets_tests.e2e.test_reliability import answers, free_port, wait_until
+from magicpy_assets_tests.processes import ROOT, answers, free_port, is_open, started, wait_until
 
-ROOT = Path(__file__).parents[2]
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 pytestmark = [
@@ -62,9 +59,7 @@ def home() -> Iterator[Path]:
     data, password = folder / "data", secrets.token_urlsafe(12)
     secret = folder / "password"
     secret.write_text(password)
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     if os.getuid() == 0:
         folder.chmod(0o755)
         data.mkdir()
@@ -134,22 +129,6 @@ http {{
     include {folder}/page.conf;
 }}
 """
-
-
-@contextlib.contextmanager
-def started(*words: str, log: Path, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is ended at the end, with all that it has started."""
-    with log.open("ab") as told:
-        process = subprocess.Popen(words, cwd=ROOT, env=env, stdout=told, stderr=told, start_new_session=True)
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager
@@ -262,11 +241,6 @@ CHECK = dg.AssetCheckKey(dg.AssetKey("run_catalogue"), "runs_make_sense")
 
 def sensors(instance: dg.DagsterInstance) -> list[Any]:
     return [one for one in instance.all_instigator_state() if one.instigator_data and one.name == "new_nights"]
-
-
-def is_open(port: int) -> bool:
-    with contextlib.closing(socket.socket()) as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Asker:

@@ -7,14 +7,11 @@ import json
 import os
 import secrets
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -26,9 +23,9 @@ from magicpy_assets.core.settings import load_settings
 from magicpy_assets.defs.lost_runs import fail_lost_runs
 from magicpy_assets.store.records import PENDING, RECORDS, Record
 from magicpy_assets_tests.conftest import CELL, Chain, settings_for
+from magicpy_assets_tests.processes import ROOT, answers, free_port, kill, kill_all_with, start, wait_until
 from magicpy_assets_tests.small_world import SmallWorld, metadata_of
 
-ROOT = Path(__file__).parents[2]
 SOURCE = "CrabNebula"
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chain")]
@@ -41,13 +38,6 @@ def records(store: Path, stage: str) -> dict[str, Record]:
         [Record.from_json(path.read_text()) for path in folder.rglob(f"{RECORDS}/*.json")] if folder.exists() else []
     )
     return {record.product: record for record in found}
-
-
-def wait_until(true: Callable[[], bool], what: str, seconds: float = 480.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
-        time.sleep(0.1)
 
 
 def finish(store: Path) -> dict[str, dict[str, int]]:
@@ -80,8 +70,7 @@ def test_a_run_that_is_killed_is_taken_up_where_it_was(environment, tmp_path, st
     try:
         wait_until(lambda: len(records(tmp_path, stage)) > 0, f"the first {stage} product")
     finally:
-        os.killpg(worker.pid, signal.SIGKILL)
-        worker.wait()
+        kill(worker)
     before = records(tmp_path, stage)
     told = finish(tmp_path)
     after = records(tmp_path, stage)
@@ -106,12 +95,6 @@ with serve(Path(sys.argv[1]), SEED, nights=FIRST_NIGHTS, duration_s=RUN_S, port=
     print("open", flush=True)
     signal.pause()
 """
-
-
-def free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
@@ -183,11 +166,8 @@ class Operation:
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         """Start a program of Dagster in a process group of its own."""
-        with (self.home / "log").open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", *words, "-w", str(ROOT / "workspace.yaml")],
-                cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+        workspace = ("-w", str(ROOT / "workspace.yaml"))
+        return start(sys.executable, "-m", *words, *workspace, log=self.home / "log", env=self.env)
 
     def start_daemon(self) -> subprocess.Popen[bytes]:
         if self.daemon is None or self.daemon.poll() is not None:
@@ -235,9 +215,15 @@ class Operation:
     def done(self, stage: str) -> dict[str, Record]:
         return {name: one for name, one in records(self.store, stage).items() if one.outcome == "done"}
 
+    def kill_all(self) -> None:
+        """kill -9 of everything that works with the store."""
+        kill_all_with(str(self.store))
+        if self.daemon is not None:
+            self.daemon.wait()
+
     def close(self) -> None:
         self.instance.dispose()
-        kill_all_with(str(self.store))
+        self.kill_all()
 
 
 @pytest.fixture(scope="module")
@@ -301,8 +287,7 @@ def test_the_page_comes_back_when_the_web_server_is_killed(operation):
     operation.take_away("superstar")
     run_id = operation.launch()
     operation.wait_for(run_id, dg.DagsterRunStatus.STARTED)
-    os.killpg(server.pid, signal.SIGKILL)
-    server.wait()
+    kill(server)
     assert not answers(operation.port)
     operation.wait_for(run_id, SUCCESS, FAILURE)
     assert operation.status(run_id) == SUCCESS
@@ -316,21 +301,11 @@ def test_the_page_comes_back_when_the_web_server_is_killed(operation):
         with urllib.request.urlopen(request, timeout=60) as answer:
             assert json.load(answer)["data"]["runOrError"]["status"] == "SUCCESS"
     finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
+        kill(server)
     nothing_is_half(operation.store)
 
 
 STATUS = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
-
-
-def answers(port: int) -> bool:
-    with (
-        contextlib.suppress(OSError),
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5) as answer,
-    ):
-        return bool(answer.status == 200)
-    return False
 
 
 def test_a_run_whose_machine_went_down_is_failed_and_tried_again_by_the_next_daemon(operation):
@@ -339,9 +314,7 @@ def test_a_run_whose_machine_went_down_is_failed_and_tried_again_by_the_next_dae
     operation.take_away("star", "superstar")
     run_id = operation.launch()
     wait_until(lambda: len(operation.done("star")) > 0, "star to work")
-    kill_all_with(str(operation.store))
-    assert operation.daemon is not None
-    operation.daemon.wait()
+    operation.kill_all()
     before = operation.done("star")
     assert operation.status(run_id) == dg.DagsterRunStatus.STARTED
     operation.start_daemon()
@@ -363,8 +336,7 @@ def test_a_run_whose_machine_went_down_is_failed_and_tried_again_by_the_next_dae
 
 def test_a_tick_that_is_killed_is_done_once_by_the_next_daemon(operation):
     """kill -9 of the daemon while the sensor for new nights is asked: every cell is asked for once in the end."""
-    os.killpg(operation.start_daemon().pid, signal.SIGKILL)
-    kill_all_with(str(operation.store))
+    operation.kill_all()
     settings = (operation.home / "dagster.yaml").read_text()
     # Nothing is run here: what is asked for stays in the queue, where it can be counted.
     (operation.home / "dagster.yaml").write_text(settings.replace("max_concurrent_runs: 2", "max_concurrent_runs: 0"))
@@ -382,21 +354,13 @@ def test_a_tick_that_is_killed_is_done_once_by_the_next_daemon(operation):
 
     operation.start_daemon()
     wait_until(lambda: bool(ticks(dg_instigator.TickStatus.STARTED)), "a tick to begin")
-    kill_all_with(str(operation.store))
+    operation.kill_all()
     assert len(ticks(dg_instigator.TickStatus.STARTED)) == 1, "the tick was over before it could be killed"
     operation.start_daemon()
     wait_until(lambda: bool(ticks(dg_instigator.TickStatus.SUCCESS)), "a tick to end")
     found = asked()
     assert len(found) == len(set(found)) == 4
     (operation.home / "dagster.yaml").write_text(settings)
-
-
-def kill_all_with(text: str) -> None:
-    """kill -9 of every process that was started with that text in its environment."""
-    for place in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if text.encode() in (place / "environ").read_bytes() and int(place.name) != os.getpid():
-                os.kill(int(place.name), signal.SIGKILL)
 
 
 def test_a_run_that_lives_is_left_alone(tmp_path):

@@ -10,6 +10,7 @@ import uproot
 
 from magicpy_assets.engine import star as program
 from magicpy_assets.engine.__main__ import main
+from magicpy_assets.engine.common import version_card
 from magicpy_assets.engine.star_pointing import Track
 from magicpy_assets.formats import star
 from magicpy_assets.formats.calibrated import CalibratedFile, Drive
@@ -173,7 +174,8 @@ def test_headers_cards_and_pedestal_are_handed_on(data, tmp_path):
         assert star.read_header(output) == file.info
         np.testing.assert_array_equal(star.read_drive(output)["mjd"], file.drive.mjd)
     assert star.read_header(output).simulated
-    assert star.read_provenance(output) == {"star": "levels 6/3.5 phe", "input": data[1].name}
+    made_by = version_card("star")
+    assert star.read_provenance(output) == {"star": "levels 6/3.5 phe", "input": data[1].name} | made_by
     level = star.read_pedestal(output)
     assert level["mean_phe"] == pytest.approx(small_files.DARK.mean_phe, rel=1e-6)
     assert level["rms_phe"] == pytest.approx(small_files.DARK.rms_phe, rel=1e-6)

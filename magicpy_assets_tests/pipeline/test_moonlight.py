@@ -15,6 +15,7 @@ from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.errors import InputError
 from magicpy_assets.core.runs import REPORT_COLUMNS, night_folder, with_cells
 from magicpy_assets.core.settings import Settings
+from magicpy_assets.core.telescopes import STEREO
 from magicpy_assets.mars.installation import Installation
 from magicpy_assets.pipeline.off_data import OffSelection, candidates, first_hours, off_runs, selection_path
 from magicpy_assets.pipeline.plan import plan
@@ -76,6 +77,7 @@ def opened(tmp_path):
         return SimpleNamespace(
             settings=Settings(**settings),
             installation=Installation.from_settings(Settings()),
+            telescopes=STEREO,
             age="",
             layout=Layout(tmp_path / "store"),
             archive=Listings(runs, superstar, mc or {}),

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magicpy_assets.core.datalevels import Melibea, Star, SuperStar
-from magicpy_assets.core.errors import InputError, MissingInputError
+from magicpy_assets.core.errors import InputError
 from magicpy_assets.core.runs import parse_name
 from magicpy_assets.engine import melibea_mono
 from magicpy_assets.engine.common import Flags, Log, files_of, output_path, run, version_card
-from magicpy_assets.engine.superstar import radec_columns
+from magicpy_assets.engine.melibea_common import Columns, cards, direction_columns, load, named_files, of_all
 from magicpy_assets.formats import star as star_files
 from magicpy_assets.formats import superstar as superstar_files
-from magicpy_assets.formats.forests import read_energy_table, read_forest
+from magicpy_assets.formats.forests import read_energy_table
 from magicpy_assets.formats.melibea import EVENTS
 from magicpy_assets.formats.runcard import Runcard
 from magicpy_assets.science.camera import FOCAL_MM
@@ -28,7 +28,6 @@ from magicpy_assets.science.energy_table import combined
 from magicpy_assets.science.reconstruction import Direction, Forests, event_columns, table_columns, usable
 from magicpy_assets.store.records import pending
 
-Columns = dict[str, NDArray[Any]]
 _FORESTS = {
     "--rftree": "gamma/hadron",
     "--rfdisptree": "M1 direction",
@@ -67,32 +66,17 @@ def _melibea(given: Any, card: Runcard, log: Log) -> str:
 
 
 def _load(given: Any) -> tuple[Forests, dict[str, str]]:
-    """Load all forests; every missing one is named at once."""
-    paths = {flag: getattr(given, flag.removeprefix("--")) for flag in _FORESTS}
-    faults = [
-        f"{flag}= ({_FORESTS[flag]} forest) " + ("is missing" if path is None else f"names no file: {path}")
-        for flag, path in paths.items()
-        if path is None or not path.is_file()
-    ]
-    if faults:
-        raise MissingInputError("; ".join(faults), hint="coach trains them from OFF data and Monte Carlo of the cell")
+    paths = named_files(given, _FORESTS, "coach trains them from OFF data and Monte Carlo of the cell")
     if given.erec and given.etab is None:
         raise InputError("-erec asks for energies from a table, but --etab= is missing")
-    loaded: dict[str, tuple[Any, dict[str, str]]] = {flag: read_forest(path) for flag, path in paths.items()}
+    loaded = load(paths)
     tables = None
     if given.etab is not None:
-        tables, provenance = read_energy_table(given.etab)
-        loaded["--etab"] = tables, provenance
-    forests = Forests(
-        (loaded["--rfdisptree"][0], loaded["--rfdisp2tree"][0]), loaded["--erf"][0], loaded["--rftree"][0], tables
-    )
-    cards = {f"forest {_FORESTS[flag]}": loaded[flag][0].identity for flag in _FORESTS}
-    trained = {provenance.get("coach", "") for _, provenance in loaded.values()}
-    if len(trained) > 1:
-        raise InputError("the forests were trained in different ways: " + " | ".join(sorted(trained)))
-    versions = {provenance["coach version"] for _, provenance in loaded.values() if "coach version" in provenance}
-    told = {"coach version": ", ".join(sorted(versions))} if versions else {}
-    return forests, cards | {"forest trained": trained.pop()} | told
+        loaded["--etab"] = read_energy_table(given.etab)
+        tables = loaded["--etab"][0]
+    directions = loaded["--rfdisptree"][0], loaded["--rfdisp2tree"][0]
+    forests = Forests(directions, loaded["--erf"][0], loaded["--rftree"][0], tables)
+    return forests, cards(loaded, _FORESTS)
 
 
 def process(path: Path, output: Path, forests: Forests, identity: dict[str, str], log: Log) -> int:
@@ -128,29 +112,18 @@ def apply(events: Columns, good: NDArray[np.bool_], forests: Forests, *, is_mc: 
     some = {name: values[good] for name, values in events.items()}
     found = forests.locate(some)
     energy, hadronness = forests.judge(some, found)
-    ra_deg, dec_deg = radec_columns(some, found.x_mm, found.y_mm, is_mc=is_mc)
-    source_x, source_y = some["source_x_mm_1"], some["source_y_mm_1"]
     values = {
         "hadronness": hadronness,
         "energy_rf_gev": energy,
-        "reco_x_deg": np.degrees(found.x_mm / FOCAL_MM),
-        "reco_y_deg": np.degrees(found.y_mm / FOCAL_MM),
-        "reco_ra_h": ra_deg / 15.0,
-        "reco_dec_deg": dec_deg,
-        "theta2_deg2": np.degrees(np.hypot(found.x_mm - source_x, found.y_mm - source_y) / FOCAL_MM) ** 2,
         "disp_diff2_deg2": np.degrees(found.difference_mm / FOCAL_MM) ** 2,
     }
+    values |= direction_columns(some, found.x_mm, found.y_mm, is_mc=is_mc)
     values |= _table_energies(some, found, forests)
     for n in (1, 2):
         values[f"disp_deg_{n}"] = np.degrees(found.disp_mm[n - 1] / FOCAL_MM)
         for axis, points in zip(("x", "y"), found.points_mm[n - 1], strict=True):
             values[f"disp_{axis}_deg_{n}"] = np.degrees(points / FOCAL_MM)
-    result = {}
-    for name, known in values.items():
-        column = np.full(len(good), np.nan)
-        column[good] = known
-        result[name] = column
-    return result
+    return of_all(values, good)
 
 
 def _table_energies(events: Columns, found: Direction, forests: Forests) -> Columns:

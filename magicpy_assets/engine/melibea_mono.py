@@ -10,10 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from magicpy_assets.core.datalevels import Melibea, Star
-from magicpy_assets.core.errors import InputError, MissingInputError
+from magicpy_assets.core.errors import InputError
 from magicpy_assets.core.runs import parse_name
 from magicpy_assets.engine.common import Log, output_path, version_card
-from magicpy_assets.engine.superstar import joined_drive, radec_columns
+from magicpy_assets.engine.melibea_common import Columns, cards, direction_columns, load, named_files, of_all
+from magicpy_assets.engine.superstar import joined_drive
 from magicpy_assets.formats import star as star_files
 from magicpy_assets.formats.forests import HEAD_TAIL, read_forest
 from magicpy_assets.formats.melibea import MONO_EVENTS
@@ -21,8 +22,6 @@ from magicpy_assets.science import mono
 from magicpy_assets.science.camera import FOCAL_MM
 from magicpy_assets.science.mono import MonoForests
 from magicpy_assets.store.records import pending
-
-Columns = dict[str, NDArray[Any]]
 
 
 def apply_to(files: list[Path], given: Any, log: Log) -> str:
@@ -52,24 +51,10 @@ def apply_to(files: list[Path], given: Any, log: Log) -> str:
 
 
 def _load(given: Any, telescope: int) -> tuple[MonoForests, dict[str, str]]:
-    """Load the forests of a telescope; every missing one is named at once."""
-    meant = {
-        "--rftree": "gamma/hadron",
-        "--rfdisptree": f"M{telescope} direction",
-        "--erf": "energy",
-    }
-    paths = {flag: getattr(given, flag.removeprefix("--")) for flag in meant}
-    faults = [
-        f"{flag}= ({meant[flag]} forest) " + ("is missing" if path is None else f"names no file: {path}")
-        for flag, path in paths.items()
-        if path is None or not path.is_file()
-    ]
-    if faults:
-        raise MissingInputError("; ".join(faults), hint="coach trains them from star files of this telescope")
-    loaded = {flag: read_forest(path) for flag, path in paths.items()}
-    trained = {provenance.get("coach", "") for _, provenance in loaded.values()}
-    if len(trained) > 1:
-        raise InputError("the forests were trained in different ways: " + " | ".join(sorted(trained)))
+    meant = {"--rftree": "gamma/hadron", "--rfdisptree": f"M{telescope} direction", "--erf": "energy"}
+    paths = named_files(given, meant, "coach trains them from star files of this telescope")
+    loaded = load(paths)
+    identity = cards(loaded, meant)
     for flag, (_, provenance) in loaded.items():
         if (of := provenance.get("telescopes", "both telescopes")) != f"M{telescope}":
             raise InputError(
@@ -77,8 +62,7 @@ def _load(given: Any, telescope: int) -> tuple[MonoForests, dict[str, str]]:
             )
     head_tail, _ = read_forest(paths["--rfdisptree"], HEAD_TAIL)
     forests = MonoForests(telescope, loaded["--rfdisptree"][0], head_tail, loaded["--erf"][0], loaded["--rftree"][0])
-    cards = {f"forest {meant[flag]}": forest.identity for flag, (forest, _) in loaded.items()}
-    return forests, cards | {"forest trained": trained.pop()}
+    return forests, identity
 
 
 def process(files: list[Path], output: Path, forests: MonoForests, identity: dict[str, str], log: Log) -> int:
@@ -116,21 +100,10 @@ def apply(events: Columns, good: NDArray[np.bool_], forests: MonoForests, *, is_
     some = {name: values[good] for name, values in events.items()}
     found = forests.locate(some)
     energy, hadronness = forests.judge(some, found)
-    ra_deg, dec_deg = radec_columns(some, found.x_mm, found.y_mm, is_mc=is_mc)
-    apart = np.hypot(found.x_mm - some["source_x_mm_1"], found.y_mm - some["source_y_mm_1"])
     values = {
         "hadronness": hadronness,
         "energy_est_gev": energy,
         "disp_deg": np.degrees(found.disp_mm / FOCAL_MM),
-        "reco_x_deg": np.degrees(found.x_mm / FOCAL_MM),
-        "reco_y_deg": np.degrees(found.y_mm / FOCAL_MM),
-        "reco_ra_h": ra_deg / 15.0,
-        "reco_dec_deg": dec_deg,
-        "theta2_deg2": np.degrees(apart / FOCAL_MM) ** 2,
         "head_tail": found.probability,
     }
-    result = {}
-    for name, known in values.items():
-        result[name] = np.full(len(good), np.nan)
-        result[name][good] = known
-    return result
+    return of_all(values | direction_columns(some, found.x_mm, found.y_mm, is_mc=is_mc), good)

@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from magicpy_assets.core import moons
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.errors import InputError, MagicpyError
@@ -165,10 +163,11 @@ def candidates(runs: pd.DataFrame, cell: Cell, zenith_margin_deg: float = 0.0) -
     fits &= runs["stereo"].astype(bool) & (runs["sum_trigger"] == "No_Sumt")
     found = runs[fits].assign(darker=darker[fits].astype(int))
     alike = [
-        not moons.treatment(row.nsb, row.hv, row.filter).aside and _offset_deg(row.wobble) == MC_WOBBLE_DEG
+        row.Index
         for row in found[["nsb", "hv", "filter", "wobble"]].itertuples()
+        if not moons.treatment(row.nsb, row.hv, row.filter).aside and _offset_deg(row.wobble) == MC_WOBBLE_DEG
     ]
-    found = found[np.array(alike, dtype=bool)].sort_values(["darker", "source", "start_mjd"])
+    found = found.loc[alike].sort_values(["darker", "source", "start_mjd"])
     turn = found.groupby(["darker", "source"]).cumcount()
     return found.assign(turn=turn).sort_values(["darker", "turn", "source"]).drop(columns="turn").reset_index(drop=True)
 

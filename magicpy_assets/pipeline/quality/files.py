@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from magicpy_assets.pipeline.report import Report
     from magicpy_assets.pipeline.session import Session
 
-RESULT_FILES = (*SPECTRA_FILES, "skymap.json")
-
 
 def something_is_there(session: Session, report: Report) -> Verdict:
     """At least one product of the cell is there: what is made from this level has something to be made from."""

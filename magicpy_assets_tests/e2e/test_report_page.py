@@ -70,6 +70,13 @@ def test_every_picture_is_loaded_and_fits(browser_page):
     assert browser_page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+def test_every_table_is_seen_whole(browser_page):
+    tables = browser_page.locator(".wide").all()
+    assert len(tables) >= 5
+    for table in tables:
+        assert table.evaluate("one => one.scrollWidth - one.clientWidth") <= 0, table.inner_text()[:80]
+
+
 def test_the_tree_opens_when_asked(browser_page):
     tree = browser_page.locator("details").first
     assert not tree.locator("pre").is_visible()

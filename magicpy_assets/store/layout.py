@@ -20,6 +20,8 @@ RUNBOOKS = "runbooks"
 ARCHIVED = {datalevels.Calibrated: "calibrated", datalevels.SuperStar: "superstar-archive"}
 """Folders of what is downloaded. The archive's own superstar lies apart from what is made here."""
 COMBINED, ALL_PERIODS = "combined", "all"
+SHOWN = ("plots", "report")
+"""Folders of what people look at."""
 SHARED_LEVELS = (datalevels.Calibrated, datalevels.Star, datalevels.SuperStar)
 """Levels whose products are the same for all analyses; those of the others differ between stereo and mono."""
 
@@ -58,7 +60,7 @@ class Layout:
             If they are not those of a store.
         """
         path = product.absolute()
-        levels = _level_folders() | dict.fromkeys(ARCHIVED.values(), STEREO)
+        levels = _level_folders() | _folders_of_sources() | dict.fromkeys(ARCHIVED.values(), STEREO)
         for folder in path.parents:
             if folder.name in levels and folder.parents[1].name != MONTE_CARLO:
                 return cls(folder.parents[1], levels[folder.name])
@@ -106,7 +108,7 @@ class Layout:
         return self.root / plain(source) / f"{COMBINED}{self.telescopes.suffix}" / (period or ALL_PERIODS) / plain(name)
 
     def shown(self, source: str, kind: str) -> Path:
-        """Return the folder of what people look at: `<source>/plots` or `<source>/report`."""
+        """Return the folder of what people look at, a kind of SHOWN: `<source>/plots`, `<source>/report`."""
         return self.root / plain(source) / f"{kind}{self.telescopes.suffix}"
 
     def runbook(self, night: date) -> Path:
@@ -142,3 +144,8 @@ class Layout:
 def _level_folders() -> dict[str, Telescopes]:
     """Return the telescopes by name of a level's folder."""
     return {Layout(Path(), one).folder(level): one for one in reversed(ALL) for level in datalevels.ALL}
+
+
+def _folders_of_sources() -> dict[str, Telescopes]:
+    """Return the telescopes by name of the folders that hold what is over the cells of a source."""
+    return {f"{kind}{one.suffix}": one for one in ALL for kind in (COMBINED, *SHOWN)}

@@ -54,6 +54,14 @@ def test_forests_and_monte_carlo_know_their_store(cell, use, level, name):
     assert Layout.of(path) == Layout.of(LAYOUT.forest(cell) / "disp1" / name) == LAYOUT
 
 
+@pytest.mark.parametrize("telescopes", ALL, ids=lambda one: one.text)
+def test_what_is_over_cells_is_found_in_its_store(telescopes):
+    layout = Layout(LAYOUT.root, telescopes)
+    assert Layout.of(layout.combined("CrabNebula", "ST0316", "spectrum.json")) == layout
+    assert Layout.of(layout.combined("CrabNebula", None, "spectrum.json")) == layout
+    assert Layout.of(layout.shown("CrabNebula", "report") / "ST0316" / "report.html") == layout
+
+
 def test_other_folders_are_no_store(tmp_path):
     with pytest.raises(InputError, match=r"a\.root"):
         Layout.of(tmp_path / "a.root")

@@ -33,7 +33,7 @@ class Track:
         self.columns: Columns = {
             "pointing_zd_deg": drive.zd_deg,
             "pointing_az_deg": np.degrees(np.unwrap(np.radians(drive.az_deg))),
-            "pointing_ra_h": drive.ra_h,
+            "pointing_ra_h": np.unwrap(drive.ra_h, period=24.0),
             "pointing_dec_deg": drive.dec_deg,
             "source_x_mm": x,
             "source_y_mm": y,
@@ -45,6 +45,7 @@ class Track:
         self.far += int((away > FAR_S).sum())
         found = {name: _interpolated(mjd, self.mjd, values) for name, values in self.columns.items()}
         found["pointing_az_deg"] %= 360.0
+        found["pointing_ra_h"] %= 24.0
         return found | {name: np.zeros(len(mjd)) for name in _DEVIATIONS}
 
 

@@ -173,6 +173,8 @@ def radec_columns(
     grid = np.linspace(mjd.min(), mjd.max(), steps)
     order = np.argsort(mjd, kind="stable")
     ra, dec = events["pointing_ra_h_1"] * 15.0, events["pointing_dec_deg_1"]
-    grid_ra, grid_dec = np.interp(grid, mjd[order], ra[order]), np.interp(grid, mjd[order], dec[order])
+    # Right ascension may pass zero; in between it must not go the long way round.
+    grid_ra = np.interp(grid, mjd[order], np.unwrap(ra[order], period=360.0))
+    grid_dec = np.interp(grid, mjd[order], dec[order])
     angle = np.degrees(np.unwrap(np.radians(north_angle(grid_ra, grid_dec, grid))))
     return radec_in_camera(x_mm, y_mm, ra, dec, np.interp(mjd, grid, angle))

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -149,6 +150,14 @@ def test_pointing_goes_on_beyond_the_drive_reports():
     assert whole.far == 0
     minute = 60 / 86_400
     assert guess.far == ((mjd < some.mjd[0] - minute) | (mjd > some.mjd[-1] + minute)).sum() > 100
+
+
+def test_right_ascension_passes_zero_without_going_round():
+    reports = small_files.drive(20)
+    ra_h = (23.9999 + np.linspace(0.0, 0.0002, len(reports.mjd))) % 24.0
+    track = Track(small_files.run_info(1), replace(reports, ra_h=ra_h))
+    found = track.at(np.linspace(reports.mjd[0], reports.mjd[-1], 101))["pointing_ra_h"]
+    assert ((found > 23.9998) | (found < 0.0002)).all()
 
 
 def test_gamma_rays_point_to_their_source(simulated, tmp_path):

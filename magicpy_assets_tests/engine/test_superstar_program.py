@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magicpy_assets.engine.__main__ import main
-from magicpy_assets.engine.superstar import matched
+from magicpy_assets.engine.superstar import matched, radec_columns
 from magicpy_assets.formats import star as star_files
 from magicpy_assets.formats import superstar as superstar_files
 from magicpy_assets.science.camera import FOCAL_MM
+from magicpy_assets.science.live_time import mjd_of
+from magicpy_assets.science.pointing import north_angle, radec_in_camera
 from magicpy_assets_tests import small_files
 from magicpy_assets_tests.small_files import refused
 
@@ -180,6 +182,25 @@ def test_telescopes_of_different_runs_or_without_common_events_are_refused(super
     one = f"--ind1={stars}/{small_files.data_name(1, level='I')}"
     refused(superstar(one, f"--ind2={other}"), "one telescope only")
     refused(superstar(one, f"--ind2={stars}/{small_files.data_name(2, 2, level='I')}"), "are they of one run?")
+
+
+def test_directions_do_not_jump_where_right_ascension_passes_zero():
+    """The direction of north, found every ten seconds, is that of each event, also between 359.999 and 0.001 deg."""
+    ra_deg = (359.999 + np.linspace(0.0, 0.002, 21)) % 360.0
+    seconds = np.linspace(0.0, 100.0, 21)
+    events = {
+        "mjd_day_1": np.full(21, 59198.0),
+        "milliseconds_1": 1000.0 * seconds,
+        "nanoseconds_1": np.zeros(21),
+        "pointing_ra_h_1": ra_deg / 15.0,
+        "pointing_dec_deg_1": np.full(21, 22.0),
+    }
+    x_mm, y_mm = np.full(21, 200.0), np.full(21, -100.0)
+    ra, dec = radec_columns(events, x_mm, y_mm, is_mc=False)
+    north = north_angle(ra_deg, 22.0, mjd_of(events))
+    expected_ra, expected_dec = radec_in_camera(x_mm, y_mm, ra_deg, np.full(21, 22.0), north)
+    np.testing.assert_allclose((ra - expected_ra + 180.0) % 360.0 - 180.0, 0.0, atol=1e-3)
+    np.testing.assert_allclose(dec, expected_dec, atol=1e-3)
 
 
 def test_output_that_is_there_is_kept_without_f(superstar, stars):

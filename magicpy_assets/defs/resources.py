@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from magicpy_assets.core.settings import Settings, load_settings
+from magicpy_assets.defs.cancelling import Watch
 from magicpy_assets.defs.lost_runs import note_process
 from magicpy_assets.pipeline.session import Session, open_session
 
@@ -66,6 +67,7 @@ class Magic(dg.ConfigurableResource):
         description="Settings that the definitions were built with, by dotted key; leave it alone.",
     )
     _session: Session | None = PrivateAttr(default=None)
+    _watch: Watch | None = PrivateAttr(default=None)
 
     def settings(self) -> Settings:
         """Return the settings in force: file and environment, then what was set on the page.
@@ -84,9 +86,10 @@ class Magic(dg.ConfigurableResource):
         return load_settings(**chosen | self.more)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Note on a run which process works on it, so that a run whose process is gone can be told from others."""
+        """Note on a run which process works on it, so that lost ones are known, and watch whether it is cancelled."""
         if context.run is not None and context.instance is not None:
             note_process(context.instance, context.run.run_id)
+            self._watch = Watch(context.instance, context.run.run_id)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -96,6 +99,8 @@ class Magic(dg.ConfigurableResource):
         """
         if self._session is None:
             self._session = open_session(self.settings())
+            self._session.watch = self._watch or self._session.watch
+        self._session.watch()
         yield self._session
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:

@@ -68,6 +68,7 @@ class Runner:
         self._sweep()
         try:
             while self.ready or self.active or self.contended:
+                self.session.watch()
                 self._start_what_can()
                 if self.active:
                     finished, _ = wait(self.active, timeout=LOCK_POLL_S, return_when=FIRST_COMPLETED)

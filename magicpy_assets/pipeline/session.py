@@ -6,6 +6,7 @@ The one place that knows whether the data server is the collaboration's, the emb
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,12 +34,15 @@ class Session:
         Where products lie in the store.
     installation
         Where the analysis programs come from.
+    watch
+        Called again and again while a plan is run; what it raises ends the work. By default it does nothing.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.layout = Layout(Path(settings.store).resolve(), settings.array)
         self.installation = Installation.from_settings(settings)
+        self.watch: Callable[[], None] = lambda: None
         self._server: Any = None
         self._archive: Archive | None = None
         self._catalogue: Catalogue | None = None

@@ -18,8 +18,9 @@ import math
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import chi2, norm
 
-from magicpy_assets.core import datalevels
+from magicpy_assets.core import datalevels, sources
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.settings import load_settings
 from magicpy_assets.mars.programs import Dl3, Melibea, Star, SuperStar
@@ -41,6 +42,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 CELL = Cell.parse("ST0316/za05to35/weak")
 SOURCE = "CrabNebula"
 SEED = 316
+POSITION_DEG = sources.by_name(SOURCE).ra_deg, sources.by_name(SOURCE).dec_deg
 CRAB = 3.23e-11
 RUNS_PER_SKY = 2
 RUNS_TO_PREPARE = 3
@@ -54,6 +56,8 @@ PAIRS, SHOWERS_PER_PAIR, INDEX, ENERGY_GEV = 12, 25_000, 2.0, (100.0, 30_000.0)
 ZD_DEG = (9.0, 36.0)
 """The Monte Carlo of the study: the zenith distances of its runs, from all sides, with more low energies than that of
 the package."""
+FEWEST_PREDICTED = 5.0
+"""Energies at which less is predicted are left out of the comparison by energy."""
 OWN, PACKAGE = "own", "package"
 NAMES = {"log_parabola": ("amplitude", "alpha", "beta"), "power_law_cutoff": ("amplitude", "index", "lambda_")}
 
@@ -181,28 +185,66 @@ def measure(one: Sky, plans: tuple[RunPlan, ...], store: Path, folder: Path) -> 
     result = asdict(one) | {"truth": list(one.truth), "true_fluxes": true_fluxes(one)}
     result["clear"] = [nights.transmission(plan) for plan in plans]
     simulations = {
-        OWN: sorted((folder / "mc").glob("melibea*/*_Q_*.root")),
+        OWN: own_monte_carlo(folder),
         PACKAGE: sorted((store / "MC" / "test" / "melibea" / CELL.period.name / CELL.zenith_moon).glob("*_Q_*.root")),
     }
     for name, files in simulations.items():
-        with tempfile.TemporaryDirectory(dir=folder) as out:
-            observed = sorted((folder / "skies" / f"melibea{one.number:02d}").glob("*_Q_*.root"))
-            Dl3(observed, mc=files, out=Path(out)).run()
-            result[name] = _measured(one, Path(out))
+        with observed(one, files, folder) as observations:
+            result[name] = _measured(one, observations)
     return result
 
 
-def _measured(one: Sky, folder: Path) -> dict[str, Any]:
-    from magicpy_assets.core import sources
+def own_monte_carlo(folder: Path, without: int | None = None) -> list[Path]:
+    """Return the melibea files of the study's Monte Carlo, of all parts or of all but one."""
+    parts = [folder / "mc" / f"melibea{part}" for part in range(PAIRS) if part != without]
+    return [path for part in parts for path in sorted(part.glob("*_Q_*.root"))]
+
+
+@contextmanager
+def observed(one: Sky, monte_carlo: list[Path], folder: Path) -> Iterator[Any]:
+    """Give the observations of a sky, with responses of some Monte Carlo."""
     from magicpy_assets.formats.dl3 import open_observations
+
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        seen = sorted((folder / "skies" / f"melibea{one.number:02d}").glob("*_Q_*.root"))
+        Dl3(seen, mc=monte_carlo, out=Path(out)).run()
+        yield open_observations(sorted(Path(out).glob("*_DL3_*.fits")))
+
+
+def predicted_without(part: int, one: Sky, folder: Path) -> list[float]:
+    """Return what the truth predicts, by energy, with responses that lack a part of the study's Monte Carlo."""
+    logging.disable(logging.WARNING)
+    with observed(one, own_monte_carlo(folder, without=part), folder) as observations:
+        return by_energy(one, observations)["predicted"]
+
+
+def by_energy(one: Sky, observations: Any) -> dict[str, list[float]]:
+    """Return counts of both runs and what the truth predicts, by estimated energy where responses can be trusted."""
+    import astropy.units as u
+    from gammapy.modeling.models import SkyModel, TemplateSpectralModel
+
+    from magicpy_assets.science import on_off
+
+    grid = np.geomspace(*on_off.TRUE_RANGE_TEV, 400)
+    columns = ("on", "background", "predicted")
+    found = {name: np.zeros(0) for name in columns}
+    for run, dataset in enumerate(on_off.reduce(observations, POSITION_DEG)):
+        flux = one.field(run).flux_per_cm2_s_tev(grid) * u.Unit("cm-2 s-1 TeV-1")
+        dataset.models = [SkyModel(TemplateSpectralModel(grid * u.TeV, flux), name=f"truth {run}")]
+        maps = dataset.counts, dataset.background, dataset.npred_signal()
+        for name, values in zip(columns, maps, strict=True):
+            ours = np.where(dataset.mask.data, values.data, 0.0).ravel()
+            found[name] = ours + (found[name] if run else 0.0)
+    edges = dataset.counts.geom.axes["energy"].edges.to_value("TeV")
+    return {"edges": edges.tolist()} | {name: values.tolist() for name, values in found.items()}
+
+
+def _measured(one: Sky, observations: Any) -> dict[str, Any]:
     from magicpy_assets.science import light_curve
     from magicpy_assets.science.spectrum_fit import fit
 
-    known = sources.by_name(SOURCE)
-    position = known.ra_deg, known.dec_deg
-    observations = open_observations(sorted(folder.glob("*_DL3_*.fits")))
-    spectrum = fit(observations, position, model=one.shape, stack=True)
-    curve = light_curve.light_curve(observations, position, energy_min_tev=ENERGY_MIN_TEV, model=_true_model(one))
+    spectrum = fit(observations, POSITION_DEG, model=one.shape, stack=True)
+    curve = light_curve.light_curve(observations, POSITION_DEG, energy_min_tev=ENERGY_MIN_TEV, model=_true_model(one))
     points = curve.table["flux", "flux_err", "flux_ul", "is_ul"]
     return {
         "values": [spectrum.parameter(name)[0] for name in NAMES[one.shape]],
@@ -214,6 +256,7 @@ def _measured(one: Sky, folder: Path) -> dict[str, Any]:
         "fluxes": [float(value) for value in points["flux"]],
         "flux_errors": [float(value) for value in points["flux_err"]],
         "flux_limits": [float(value) for value in points["flux_ul"]],
+        "by_energy": by_energy(one, observations),
     }
 
 
@@ -273,7 +316,8 @@ def main() -> int:
             for one, _ in zip(truths, pool.map(look, truths, plans), strict=True):
                 print(f"sky {one.number:2d} observed", flush=True)
             found = list(pool.map(partial(measure, store=store, folder=folder), truths, plans))
-        page = page_of(found, given.run_seconds)
+            parts = list(pool.map(partial(predicted_without, one=truths[0], folder=folder), range(PAIRS)))
+        page = page_of(found, np.array(parts), given.run_seconds)
         print("\n".join(page))
         if given.docs:
             figure_of(with_responses(found, OWN)).savefig(DOCS / "figures" / "closure_pulls.png", dpi=80)
@@ -362,7 +406,40 @@ def summary(found: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def page_of(everything: list[dict[str, Any]], run_s: float) -> list[str]:
+def energy_table(found: list[dict[str, Any]], parts: np.ndarray) -> list[str]:
+    """Return excess over prediction of all bright skies together, by energy, and their distance from one.
+
+    The error of the Monte Carlo is that of a jackknife: `parts` (one for each part left out, energies).
+    """
+    rows = [row["by_energy"] for row in bright(found)]
+    edges = rows[0]["edges"]
+    on, background, expected = (
+        np.sum([row[name] for row in rows], axis=0) for name in ("on", "background", "predicted")
+    )
+    whole = np.maximum(parts.mean(axis=0), 1e-9)
+    of_monte_carlo = np.sqrt((PAIRS - 1) * parts.var(axis=0)) / whole
+    lines = [
+        "| estimated energy (TeV) | excess | predicted | ratio | error of data | error of Monte Carlo |",
+        "|" + "---|" * 6,
+    ]
+    far = []
+    for k in np.flatnonzero(expected >= FEWEST_PREDICTED):
+        ratio, error = (on[k] - background[k]) / expected[k], math.sqrt(on[k] + background[k] / 3.0) / expected[k]
+        far.append((ratio - 1) / math.hypot(error, of_monte_carlo[k]))
+        lines.append(
+            f"| {edges[k]:.2f}-{edges[k + 1]:.2f} | {on[k] - background[k]:.1f} | {expected[k]:.1f} | {ratio:.3f} |"
+            f" {error:.3f} | {of_monte_carlo[k]:.3f} |"
+        )
+    distance, ratio = float(np.sum(np.square(far))), float((on - background).sum() / expected.sum())
+    return [
+        *lines,
+        "",
+        f"Together {ratio:.3f} ± {math.sqrt((on + background / 3.0).sum()) / expected.sum():.3f} (data);"
+        f" χ² = {distance:.1f} for {len(far)} energies, p = {float(chi2.sf(distance, len(far))):.2g}.",
+    ]
+
+
+def page_of(everything: list[dict[str, Any]], parts: np.ndarray, run_s: float) -> list[str]:
     """Return the lines of the page."""
     found = with_responses(everything, OWN)
     chis = iter(distances(found))
@@ -405,6 +482,14 @@ def page_of(everything: list[dict[str, Any]], run_s: float) -> list[str]:
         "",
         "*Pulls of the fitted parameters (left) and of the fluxes run by run (right), with the normal distribution."
         " Simulated.*",
+        "",
+        "## By energy",
+        "",
+        "Without a fit: the excess of all these skies over what their truths predict. The error of the Monte Carlo is"
+        " that of a jackknife over its parts. A fluctuation at one energy pulls all three parameters of all skies the"
+        " same way if it is one of the responses, so the mean pulls above are not independent of each other.",
+        "",
+        *energy_table(found, parts),
         "",
         "## With the Monte Carlo of the package",
         "",

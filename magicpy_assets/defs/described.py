@@ -9,6 +9,7 @@ import dagster as dg
 
 from magicpy_assets.core.errors import MagicpyError
 from magicpy_assets.core.runs import DataFile, McFile, parse_name
+from magicpy_assets.formats.counting import events_in
 from magicpy_assets.pipeline.quality.verdict import products
 from magicpy_assets.pipeline.report import STATES, UNFINISHED, Report, Row
 from magicpy_assets.pipeline.runs import known_runs
@@ -78,7 +79,7 @@ def _amounts(session: Session, report: Report) -> dict[str, Any]:
     return {
         "runs": len({(type(name).__name__, name.run) for name in names}),
         "hours": seconds / 3600.0,
-        "events": sum(filter(None, map(events_in, products(report)))),
+        "events": sum(map(_events_in, products(report))),
     }
 
 
@@ -90,21 +91,12 @@ def _name_of(path: Path) -> DataFile | McFile | None:
     return found if isinstance(found, DataFile | McFile) else None
 
 
-def events_in(path: Path) -> int | None:
-    """Return how many events a product holds; None for one that holds none by its kind, or cannot be read."""
+def _events_in(path: Path) -> int:
+    """Return how many events a product holds; none for one that holds none by its kind, or cannot be read."""
     try:
-        if path.suffix == ".root":
-            from magicpy_assets.formats.root import has_tree, open_root, tree_of
-
-            with open_root(path) as file:
-                return int(tree_of(file, "Events", path).num_entries) if has_tree(file, "Events") else None
-        if path.name.endswith((".fits", ".fits.gz")):
-            from astropy.io import fits
-
-            return int(fits.getheader(path, "EVENTS")["NAXIS2"])
-    except (MagicpyError, OSError, KeyError):
-        return None
-    return None
+        return events_in(path)
+    except (MagicpyError, OSError):
+        return 0
 
 
 def _table(report: Report) -> dg.MetadataValue:

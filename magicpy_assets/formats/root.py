@@ -87,6 +87,8 @@ def tree_of(file: Any, name: str, path: Path) -> Any:
         near = unknown("tree", name, {key.split(";")[0] for key in keys})
         raise InputError(f"{path} has no tree {name}", hint=near.hint)
     try:
+        if len(cycles) == 1:
+            return file[cycles[0]]
         return max((file[cycle] for cycle in cycles), key=lambda tree: (tree.num_entries, len(tree.keys())))
     except Exception as error:
         raise InputError(f"{path}: tree {name} cannot be read: {_first_line(error)}") from error
@@ -122,7 +124,20 @@ def read(
     InputError
         If the branch is missing, or cannot be read (a file cut short).
     """
-    keys = branch_keys(tree)
+    return _read(tree, branch_keys(tree), branch, path, begin, end, optional=optional, interpretation=interpretation)
+
+
+def _read(
+    tree: Any,
+    keys: Mapping[str, str],
+    branch: str,
+    path: Path,
+    begin: int | None,
+    end: int | None,
+    *,
+    optional: bool,
+    interpretation: Any = None,
+) -> Array | None:
     if branch not in keys:
         if optional:
             return None
@@ -186,9 +201,9 @@ def read_table(
     optional: bool = False,
 ) -> dict[str, Array]:
     """Read the branches of a table as columns; absent ones are left out if `optional`."""
-    columns = {}
+    columns, keys = {}, branch_keys(tree)
     for item in branches:
-        found = read(tree, item.branch, path, begin, end, optional=optional)
+        found = _read(tree, keys, item.branch, path, begin, end, optional=optional)
         if found is not None:
             columns[item.column] = found
     return columns

@@ -114,13 +114,12 @@ def _check_fits(path: Path) -> None:
         raise ValueError("it is no whole FITS file")
 
 
-def events_in(path: Path) -> int | None:
-    """Return the number of events of a ROOT file; None where it cannot be told."""
-    from magicpy_assets.formats.root import has_tree, open_root, tree_of
+def number_of_events(path: Path) -> int | None:
+    """Return the number of events of a file; None where it cannot be told."""
+    from magicpy_assets.formats.counting import events_in
 
     try:
-        with open_root(path) as file:
-            return int(tree_of(file, "Events", path).num_entries) if has_tree(file, "Events") else None
+        return events_in(path)
     except (MagicpyError, OSError):
         return None
 
@@ -138,8 +137,8 @@ def is_simulated(path: Path) -> bool:
 
 def count_fault(product: Path, inputs: Iterable[Path]) -> str:
     """Return what is wrong with the number of events of a product, or an empty text: no more come out than go in."""
-    made = events_in(product)
-    given = [count for path in inputs if (count := events_in(path)) is not None]
+    made = number_of_events(product)
+    given = [count for path in inputs if (count := number_of_events(path)) is not None]
     if made is None or not given or made <= sum(given):
         return ""
     return f"{product.name} holds {made} events, but its input no more than {sum(given)}"

@@ -15,8 +15,9 @@ import uproot
 
 from magicpy_assets.compute.base import Outcome, execute
 from magicpy_assets.core.errors import InputError, ProgramError
+from magicpy_assets.formats.counting import events_in
 from magicpy_assets.formats.runcard import Runcard
-from magicpy_assets.mars.acceptance import LAST_LINES, events_in
+from magicpy_assets.mars.acceptance import LAST_LINES
 from magicpy_assets.mars.declaration import expanded
 from magicpy_assets.mars.high_level import ALL
 from magicpy_assets.mars.installation import Installation

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from magicpy_assets.core import datalevels, telescopes
 from magicpy_assets.core.errors import MagicpyError
 from magicpy_assets.core.runs import DataFile, parse_name
+from magicpy_assets.formats.counting import events_in
 from magicpy_assets.mars.programs import FOREST_FILES, SPECTRA_FILES, forest_files
-from magicpy_assets.pipeline.quality.verdict import NOT_ASKED, THERE, Verdict, events_in, inputs_at, listed, products
+from magicpy_assets.pipeline.quality.verdict import NOT_ASKED, THERE, Verdict, inputs_at, listed, products
 from magicpy_assets.pipeline.runs import known_runs
 from magicpy_assets.science.references import survival
 from magicpy_assets.store.records import is_complete, read_record
@@ -128,9 +129,9 @@ def _shares(report: Report, stage: str) -> dict[str, float]:
     """Return the events of each file over those of the files that it was made from, where these are still there."""
     shares = {}
     for path in products(report):
-        before = sum(_events(source) for source in _made_from(path, stage))
+        before = sum(map(events_in, _made_from(path, stage)))
         if before:
-            shares[path.name] = _OPENED.get(stage, events_in)(path) / before
+            shares[path.name] = events_in(path) / before
     return shares
 
 
@@ -143,10 +144,6 @@ def _made_from(path: Path, stage: str) -> list[Path]:
         return [star for star in inputs_at(path, datalevels.Star) if parse_name(star).telescope == 1]
     level = {datalevels.Melibea.key: datalevels.SuperStar, datalevels.DL3.key: datalevels.Melibea}[stage]
     return [one for one in inputs_at(path, level) if parse_name(one).level == level]
-
-
-def _events(path: Path) -> int:
-    return events_in(path)
 
 
 def _calibrated(path: Path) -> int:

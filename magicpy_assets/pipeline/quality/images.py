@@ -9,11 +9,11 @@ from magicpy_assets.core import datalevels, moons
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.errors import OutOfRangeError, UnknownNameError
 from magicpy_assets.core.runs import DataFile, parse_name
+from magicpy_assets.formats.counting import events_in
 from magicpy_assets.pipeline.quality.verdict import (
     NOT_ASKED,
     THERE,
     Verdict,
-    events_in,
     inputs_at,
     listed,
     names,
@@ -124,11 +124,12 @@ def telescopes_match(session: Session, report: Report) -> Verdict:
 
 def axes_cross(session: Session, report: Report) -> Verdict:
     """Over all runs, the axes of both images cross for most events."""
-    from magicpy_assets.formats.superstar import read_events
+    from magicpy_assets.formats.superstar import EVENTS, read_events
 
+    wanted = [branch for branch in EVENTS if branch.column == "valid"]
     crossing = events = 0
     for path in products(report):
-        valid = read_events(path)["valid"]
+        valid = read_events(path, wanted)["valid"]
         crossing, events = crossing + int((valid > 0).sum()), events + len(valid)
     share = crossing / events if events else 0.0
     return Verdict(share > FEWEST_CROSSING, {"events": events, "share": share, "expected_above": FEWEST_CROSSING})

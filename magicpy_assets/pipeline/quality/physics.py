@@ -25,11 +25,11 @@ CLEAR_SIGMA = 5.0
 
 def events_are_reconstructed(session: Session, report: Report) -> Verdict:
     """Over all runs, most events have a hadronness between 0 and 1."""
-    from magicpy_assets.formats.melibea import read_events
+    from magicpy_assets.formats.melibea import FOR_COUNTING, read_events
 
     good = events = 0
     for path in products(report):
-        hadronness = read_events(path)["hadronness"]
+        hadronness = read_events(path, FOR_COUNTING)["hadronness"]
         good, events = good + int(hadronness.between(0, 1).sum()), events + len(hadronness)
     share = good / events if events else 0.0
     return Verdict(

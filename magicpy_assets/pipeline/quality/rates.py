@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.runs import DataFile, parse_name
-from magicpy_assets.pipeline.quality.verdict import NOT_ASKED, THERE, Verdict, events_in, listed
+from magicpy_assets.formats.counting import events_in
+from magicpy_assets.pipeline.quality.verdict import NOT_ASKED, THERE, Verdict, listed
 from magicpy_assets.pipeline.runs import known_runs
 from magicpy_assets.science.expectations import SIGMA
 from magicpy_assets.science.references import DATA, reference

@@ -53,14 +53,6 @@ def names(report: Report) -> list[DataFile]:
     return [name for name in map(parse_name, products(report)) if isinstance(name, DataFile)]
 
 
-def events_in(path: Path) -> int:
-    """Return the number of entries of the events tree of a ROOT file."""
-    from magicpy_assets.formats.root import open_root, tree_of
-
-    with open_root(path) as file:
-        return int(tree_of(file, "Events", path).num_entries)
-
-
 def inputs_at(product: Path, level: datalevels.DataLevel) -> list[Path]:
     """Return the inputs of a product that its record names and that lie in a level's folder of the same cell."""
     record = read_record(product)

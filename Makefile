@@ -4,7 +4,8 @@
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
-WORKERS ?= 2
+# Tests wait for other programs a good part of their time: one worker more than the cores of a small machine.
+WORKERS ?= 3
 PORT ?= 3000
 
 export DAGSTER_HOME ?= $(CURDIR)/.dagster

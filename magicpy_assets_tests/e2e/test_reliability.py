@@ -20,6 +20,7 @@ from dagster._core.scheduler import instigation as dg_instigator
 
 from magicpy_assets.core import datalevels
 from magicpy_assets.core.settings import load_settings
+from magicpy_assets.defs import level
 from magicpy_assets.defs.lost_runs import fail_lost_runs
 from magicpy_assets.store.records import PENDING, RECORDS, Record
 from magicpy_assets_tests.conftest import CELL, Chain, settings_for
@@ -28,7 +29,7 @@ from magicpy_assets_tests.small_world import SmallWorld, metadata_of
 
 SOURCE = "CrabNebula"
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chain")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("reliability")]
 
 
 def records(store: Path, stage: str) -> dict[str, Record]:
@@ -113,6 +114,7 @@ def sky(folder: Path, port: int, password: str) -> Iterator[subprocess.Popen[str
 def test_the_observatory_is_killed_and_comes_back(tmp_path, monkeypatch):
     """Downloads that find no server any more fail; when it is there again, on the same port, only they are done."""
     port, password = free_port(), secrets.token_urlsafe(8)
+    monkeypatch.setattr(level, "RETRY_S", 1.0)  # a step waits so long before it is tried again
     monkeypatch.setenv("MAGICPY_ARCHIVE_PASSWORD", password)
     settings = load_settings(
         store=str(tmp_path / "store"),

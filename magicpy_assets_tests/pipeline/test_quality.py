@@ -20,6 +20,7 @@ from magicpy_assets.pipeline.quality.verdict import Verdict
 from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.runbooks import runbooks_of
 from magicpy_assets.pipeline.session import open_session
+from magicpy_assets.store.layout import RUNBOOKS
 from magicpy_assets_tests.conftest import CELL, settings_for
 
 pytestmark = pytest.mark.xdist_group("chain")
@@ -408,6 +409,7 @@ def test_a_catalogue_that_makes_no_sense_is_seen(copy):
 
 
 def test_runbooks_in_prose_are_seen(copy):
+    shutil.rmtree(copy.session.layout.root / RUNBOOKS, ignore_errors=True)  # other tests may have fetched them
     failed(nights.runbooks_can_be_read(copy.session), "nights 0")
     books = runbooks_of(copy.session)
     books.refresh()

@@ -316,7 +316,8 @@ def main() -> int:
             for one, _ in zip(truths, pool.map(look, truths, plans), strict=True):
                 print(f"sky {one.number:2d} observed", flush=True)
             found = list(pool.map(partial(measure, store=store, folder=folder), truths, plans))
-            parts = list(pool.map(partial(predicted_without, one=truths[0], folder=folder), range(PAIRS)))
+            widest = max(zip(truths, found, strict=True), key=lambda pair: energies_of(pair[1]))[0]
+            parts = list(pool.map(partial(predicted_without, one=widest, folder=folder), range(PAIRS)))
         page = page_of(found, np.array(parts), given.run_seconds)
         print("\n".join(page))
         if given.docs:
@@ -326,6 +327,11 @@ def main() -> int:
         if given.keep is None:
             shutil.rmtree(folder, ignore_errors=True)
     return 0
+
+
+def energies_of(row: dict[str, Any]) -> int:
+    """Return at how many estimated energies the responses of a sky can be trusted."""
+    return int(np.count_nonzero(row[OWN]["by_energy"]["predicted"]))
 
 
 def bright(found: list[dict[str, Any]]) -> list[dict[str, Any]]:

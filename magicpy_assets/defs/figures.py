@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 LARGEST_BYTES = 50_000
 """Of a picture as text in an event, which is a row of a database."""
 RESOLUTIONS_DPI = (80, 60, 45, 30, 20, 12)
+COLOURS = 64
+"""As many are enough for lines and text, and a picture takes a third of the space."""
 FULL_DPI = 130
 
 
@@ -29,9 +31,19 @@ def small(figure: Figure) -> bytes:
     for dpi in RESOLUTIONS_DPI:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=dpi)
-        if len(_markdown(buffer.getvalue())) < LARGEST_BYTES:
-            return buffer.getvalue()
+        picture = _of_few_colours(buffer)
+        if len(_markdown(picture)) < LARGEST_BYTES:
+            return picture
     return b""
+
+
+def _of_few_colours(png: io.BytesIO) -> bytes:
+    from PIL import Image
+
+    reduced = io.BytesIO()
+    with Image.open(png) as picture:
+        picture.convert("RGB").quantize(COLOURS).save(reduced, format="png", optimize=True)
+    return reduced.getvalue()
 
 
 def show(draw: Callable[[], Figure], made_from: Path, name: str) -> dict[str, Any]:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 LARGEST_BYTES = 50_000
 """Of a picture as text in an event, which is a row of a database."""
 RESOLUTIONS_DPI = (80, 60, 45, 30, 20, 12)
-COLOURS = 64
-"""As many are enough for lines and text, and a picture takes a third of the space."""
+COLOURS = 128
+"""As many are enough for lines and text, and a picture takes half the space."""
 FULL_DPI = 130
 
 

@@ -19,7 +19,7 @@ demo: $(VENV)/.installed
 	@echo "Open the Dagster page with: make page"
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 page: $(VENV)/.installed
 	$(BIN)/python deploy/page.py --port $(PORT)

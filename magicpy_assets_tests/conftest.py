@@ -24,6 +24,12 @@ FIRST_NIGHTS = (date(2020, 11, 16), date(2020, 11, 24), date(2020, 12, 15), date
 """Four nights of the season with thirteen runs: two zenith ranges, two moon levels."""
 CELL = Cell.parse("ST0316/za05to35/weak")
 
+LONG = (
+    "chain", "reliability", "season", "test_dl3_products", "test_materialize", "page", "test_comparing", "test_showers",
+    "pools",
+)  # fmt: skip
+"""Groups of tests that last minutes, in the order in which workers take them."""
+
 hypothesis.settings.register_profile("calm", deadline=None)  # compiling takes what it takes
 hypothesis.settings.load_profile("calm")
 
@@ -36,10 +42,17 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a module in one worker, so that what the module makes for them is made once."""
+    """Keep the tests of a module in one worker, so that what it makes for them is made once; begin with what lasts."""
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    marker = item.get_closest_marker("xdist_group")
+    group = marker.args[0] if marker is not None else ""
+    return LONG.index(group) if group in LONG else len(LONG)
 
 
 @pytest.fixture(scope="session")

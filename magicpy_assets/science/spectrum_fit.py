@@ -19,7 +19,7 @@ from magicpy_assets.science.field import Neighbour
 from magicpy_assets.science.fit_checks import contributions as contributions_of
 from magicpy_assets.science.fit_checks import residuals as residuals_of
 from magicpy_assets.science.results import meta_of
-from magicpy_assets.science.sed_points import flux_points, of_few_events
+from magicpy_assets.science.sed_points import fitting, flux_points
 from magicpy_assets.science.spectral_models import CEILING_TEV, FLUX_UNIT, Shape
 from magicpy_assets.science.spectrum import SpectrumResult
 from magicpy_assets.science.systematics import Systematics, of_parameters
@@ -203,7 +203,7 @@ def _assign(datasets: Any, spectral: Any, absorbed: Any) -> None:
 def _minimise(datasets: Any) -> Any:
     from gammapy.modeling import Fit
 
-    with of_few_events():
+    with fitting():
         return Fit().run(datasets)
 
 

@@ -3,6 +3,9 @@
 Dagster notices by itself when a run's process ends while the code server lives. When both are gone, nobody tells it,
 and the run would stay in the queue's way for ever. So every run notes which process works on it: machine, start of the
 machine, process and start of the process, because numbers of processes are given again. Each machine judges its own.
+
+And runs that failed and were to be tried again, but are not: Dagster's daemon forgets a failure for good that it hears
+of in the moment between the event and the state of the run. It is told of it again.
 """
 
 import contextlib
@@ -11,16 +14,22 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, GRPC_INFO_TAG, WILL_RETRY_TAG
 
 UNDER_WAY = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 PROCESS_TAG = "magicpy/process"
 WAIT_S = 5.0
 START_S = 600.0
 """A run that has not noted its process after that long has none, if nothing of it is found here."""
+RETRY_WITHIN_S = 30.0
+"""Dagster's daemon tries a failed run again within seconds, or never."""
+AS_OLD_AS = timedelta(days=1)
+TOLD_AGAIN_TAG = "magicpy/told_again"
+"""On a failed run of which the daemon has been told a second time; there is no third."""
 
 
 def note_process(instance: dg.DagsterInstance, run_id: str) -> None:
@@ -44,8 +53,9 @@ def lost_runs() -> dg.SensorDefinition:
         description="Fails runs whose process is gone, as after a power cut; what they had made stays made.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        found = list(fail_lost_runs(context.instance))
-        return dg.SkipReason(f"{len(found)} lost runs" + "".join(f", {run_id}" for run_id in found))
+        found, forgotten = list(fail_lost_runs(context.instance)), list(tell_again(context.instance))
+        told = f"{len(found)} lost runs" + "".join(f", {run_id}" for run_id in found)
+        return dg.SkipReason(told + "".join(f"; to be tried again: {run_id}" for run_id in forgotten))
 
     return sensor
 
@@ -61,6 +71,23 @@ def fail_lost_runs(instance: dg.DagsterInstance) -> Iterator[str]:
                 run, "The process of this run is gone; what it had made stays made, and the run may be tried again."
             )
             yield run.run_id
+
+
+def tell_again(instance: dg.DagsterInstance) -> Iterator[str]:
+    """Tell the daemon again of each failed run that was to be tried again and has not been; yields their ids."""
+    now = datetime.now(UTC)
+    wanted = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.FAILURE], tags={WILL_RETRY_TAG: "true"}, updated_after=now - AS_OLD_AS
+    )
+    for record in instance.get_run_records(filters=wanted):
+        run = record.dagster_run
+        if (now.timestamp() - (record.end_time or 0.0)) < RETRY_WITHIN_S:
+            continue
+        if AUTO_RETRY_RUN_ID_TAG in run.tags or TOLD_AGAIN_TAG in run.tags:
+            continue
+        instance.add_run_tags(run.run_id, {TOLD_AGAIN_TAG: "true"})
+        instance.report_run_failed(run, "Told again: this run was to be tried again, and nothing has come of it.")
+        yield run.run_id
 
 
 def _is_lost(noted: Mapping[str, str]) -> bool:

@@ -4,8 +4,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
-# Tests wait for other programs a good part of their time: one worker more than the cores of a small machine.
-WORKERS ?= 3
+WORKERS ?= 2
 PORT ?= 3000
 
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
@@ -38,11 +37,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --no-compile --editable .
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable ".[test,lint]"
+	$(BIN)/python -m pip install --quiet --no-compile --editable ".[test,lint]"
 	@touch $@ $(VENV)/.installed
 
 clean:

@@ -18,6 +18,8 @@ LARGEST_BYTES = 50_000
 RESOLUTIONS_DPI = (80, 60, 45, 30, 20, 12)
 COLOURS = 128
 """As many are enough for lines and text, and a picture takes half the space."""
+MOST_SAVED = 6
+"""A picture that is so many times too large is too large with few colours, too."""
 FULL_DPI = 130
 
 
@@ -31,6 +33,8 @@ def small(figure: Figure) -> bytes:
     for dpi in RESOLUTIONS_DPI:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=dpi)
+        if len(buffer.getvalue()) > MOST_SAVED * LARGEST_BYTES:
+            continue
         picture = _of_few_colours(buffer)
         if len(_markdown(picture)) < LARGEST_BYTES:
             return picture
@@ -42,7 +46,7 @@ def _of_few_colours(png: io.BytesIO) -> bytes:
 
     reduced = io.BytesIO()
     with Image.open(png) as picture:
-        picture.convert("RGB").quantize(COLOURS).save(reduced, format="png", optimize=True)
+        picture.convert("RGB").quantize(COLOURS).save(reduced, format="png")
     return reduced.getvalue()
 
 

@@ -1,6 +1,6 @@
 """What Dagster costs: loading, a cell with nothing to do, a sensor tick, memory. Ratios in one run; a backfill apart.
 
-python benchmarks/bench_dagster.py [--full]
+python -m benchmarks.bench_dagster [--full]        from the checkout
 
 With --full also the seven levels of a small cell from nothing, which trains its forests.
 """

@@ -30,9 +30,8 @@ IMAGES = """
 import dagster as dg
 from magicpy_assets.definitions import build_defs
 
-built = build_defs()
 images = dg.AssetSelection.keys(*(f"CrabNebula/{level}" for level in ("calibrated", "star", "superstar")))
-defs = dg.Definitions.merge(built, dg.Definitions(jobs=[dg.define_asset_job("images", images)]))
+defs = dg.Definitions.merge(build_defs(), dg.Definitions(jobs=[dg.define_asset_job("images", images)]))
 """
 
 
@@ -56,15 +55,15 @@ def main() -> int:
             "MAGICPY_ARCHIVE__USER": server.user,
             "MAGICPY_ARCHIVE_PASSWORD": server.password,
         }
-        with (folder / "daemon.log").open("w") as log:
+        with dg.DagsterInstance.get() as instance, (folder / "daemon.log").open("w") as log:
+            instance.get_runs()  # its tables are made now: two processes that make them at once disturb each other
             daemon = subprocess.Popen(
                 [sys.executable, "-m", "dagster._daemon", "run", "-f", str(folder / "with_images.py")],
                 cwd=ROOT, stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
             try:
-                with dg.DagsterInstance.get() as instance:
-                    for label in ("with work to do", "with nothing to do"):
-                        backfill(instance, folder / "with_images.py", label)
+                for label in ("with work to do", "with nothing to do"):
+                    backfill(instance, folder / "with_images.py", label)
             finally:
                 daemon.terminate()
                 daemon.wait(60)

@@ -107,16 +107,19 @@ def _no_collection() -> Iterator[None]:
 
 def _assembled(chosen: Settings, overrides: dict[str, Any]) -> dg.Definitions:
     condition, over_cells = automation.condition_of(chosen), automation.condition_over_cells(chosen)
-    everywhere = partitions.cells(list(chosen.periods))
-    cells = {archive.OFF: everywhere, archive.MC: everywhere}
+    periods_by_source = periods_of(chosen)
+    # A job of Dagster can hold assets of one partitioning only, and those of a source need what all sources share: so
+    # all have the periods in which any source was observed. Cells and periods of a source without data are marked.
+    observed = [name for name in chosen.periods if any(name in found for found in periods_by_source.values())]
+    periods = observed or list(chosen.periods)
+    everywhere = partitions.cells(periods)
+    cells = dict.fromkeys((archive.OFF, archive.MC, *periods_by_source), everywhere)
     shared = shared_levels(chosen)
     assets: list[Any] = [archive.of(archive.OFF, everywhere), archive.of(archive.MC, everywhere)]
     assets += [level.asset(everywhere, condition) for level in shared]
     groups = [Marked(SHARED, everywhere.get_partition_keys(), [asset_key(level.key) for level in shared])]
     checks = [run_catalogue_check, runbooks_check, archive.check_of(archive.OFF, everywhere)]
-    periods_by_source = periods_of(chosen)
-    for source, periods in periods_by_source.items():
-        cells[source] = partitions.cells(periods)
+    for source in periods_by_source:
         levels = levels_of(source, chosen)
         assets += [archive.of(source, cells[source]), *(level.asset(cells[source], condition) for level in levels)]
         assets += combined.of(source, periods, over_cells)

@@ -69,13 +69,19 @@ def keep_night(layout, night, *names):
     pd.DataFrame({"source": list(names)}).to_parquet(layout.catalogue(night))
 
 
-def test_a_source_has_the_periods_in_which_it_was_observed(tmp_path, caplog):
+def test_sources_have_the_periods_in_which_any_was_observed(tmp_path, caplog):
     settings = load_settings(store=str(tmp_path), sources=("CrabNebula", "OJ287"), periods=("ST0316", "ST0317"))
     assert periods_of(settings) == {"CrabNebula": ["ST0316", "ST0317"], "OJ287": ["ST0316", "ST0317"]}
     layout = Layout(tmp_path)
     keep_night(layout, date(2020, 11, 16), "CrabNebula")
     keep_night(layout, date(2022, 1, 4), "OJ287")
     assert periods_of(settings) == {"CrabNebula": ["ST0316"], "OJ287": ["ST0317"]}
+    dg.Definitions.validate_loadable(build_defs(settings))
+    crab = settings.model_copy(update={"sources": ("CrabNebula",)})
+    built = build_defs(crab)
+    dg.Definitions.validate_loadable(built)
+    keys = {spec.key.path[-1]: spec for spec in built.resolve_all_asset_specs() if spec.key.path[0] == "CrabNebula"}
+    assert set(keys["report"].partitions_def.get_partition_keys()) == {"ST0316"}
     # One that was observed in other periods only has none here, and that is said.
     only = settings.model_copy(update={"periods": ("ST0317",)})
     assert periods_of(only) == {"OJ287": ["ST0317"]}
@@ -120,6 +126,7 @@ def two_periods(tmp_path):
     keep_night(layout, date(2022, 1, 4), "CrabNebula")
     both = {"sources": ("CrabNebula", "OJ287"), "periods": ("ST0316", "ST0317")}
     built = build_defs(load_settings(store=str(tmp_path), **both))
+    dg.Definitions.validate_loadable(built)
     return {spec.key.to_user_string(): spec for spec in built.resolve_all_asset_specs()}
 
 
@@ -144,12 +151,12 @@ def test_cells_roll_up_to_their_period_and_periods_to_the_source(two_periods):
     assert two_periods["CrabNebula/spectrum"].partitions_def is None
     found = upstream_of(two_periods, "CrabNebula/spectrum", "CrabNebula/period_spectrum", [])
     assert found == {"ST0316", "ST0317"}
-    assert set(two_periods["OJ287/period_spectrum"].partitions_def.get_partition_keys()) == {"ST0316"}
+    assert set(two_periods["OJ287/period_spectrum"].partitions_def.get_partition_keys()) == {"ST0316", "ST0317"}
 
 
 def test_cells_of_a_source_are_made_from_the_same_cells_of_what_is_shared(two_periods):
-    """Though what is shared has more periods."""
-    assert len(two_periods["OJ287/melibea"].partitions_def.get_partition_keys()) == 20
+    """Also of a source that was observed in fewer periods: a job holds assets of one partitioning only."""
+    assert len(two_periods["OJ287/melibea"].partitions_def.get_partition_keys()) == 40
     cell = "ST0316|za35to50-weak"
     assert upstream_of(two_periods, "OJ287/melibea", "random_forest", [cell]) == {cell}
     assert upstream_of(two_periods, "OJ287/dl3", "mc/melibea", [cell]) == {cell}

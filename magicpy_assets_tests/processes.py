@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -50,7 +51,7 @@ def start(*words: str, log: Path, env: Mapping[str, str] | None = None) -> subpr
         return subprocess.Popen(words, cwd=ROOT, env=env, stdout=told, stderr=told, start_new_session=True)
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
+def kill(process: subprocess.Popen[Any]) -> None:
     """kill -9 of a program with all that it has started and that is still in its group; it is gone afterwards."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

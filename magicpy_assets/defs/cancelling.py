@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 
 import dagster as dg
+from sqlalchemy.exc import SQLAlchemyError
 
 EVERY_S = 2.0
 """How often the state of a run is asked for."""
@@ -32,10 +33,13 @@ class Watch:
         if now - self._asked < EVERY_S:
             return
         self._asked = now
-        run = self.instance.get_run_by_id(self.run_id)
+        try:
+            run = self.instance.get_run_by_id(self.run_id)
+        except SQLAlchemyError:
+            return  # a database that is busy or away for a while is no reason to stop
         if run is None or run.status not in _UNWANTED:
             self._unwanted_since = None
         elif self._unwanted_since is None:
             self._unwanted_since = now
         elif now - self._unwanted_since >= PATIENCE_S:
-            raise dg.DagsterExecutionInterruptedError
+            raise dg.DagsterExecutionInterruptedError("the run was cancelled")

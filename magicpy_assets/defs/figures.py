@@ -17,7 +17,7 @@ LARGEST_BYTES = 50_000
 """Of a picture as text in an event, which is a row of a database."""
 RESOLUTIONS_DPI = (80, 60, 45, 30, 20, 12)
 COLOURS = 128
-"""As many are enough for lines and text, and a picture takes half the space."""
+"""As many are enough for lines, text and maps, and a picture takes less space."""
 MOST_SAVED = 6
 """A picture that is so many times too large is too large with few colours, too."""
 FULL_DPI = 130

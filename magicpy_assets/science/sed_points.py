@@ -33,7 +33,7 @@ def fitting() -> Iterator[None]:
     """What fits of gammapy run in.
 
     It keeps still about numbers that overflow or are none: with few events the minimum is at the edge of what fits.
-    And where there is no `ray`, gammapy does not search all folders for it at every step, which is a quarter of its
+    And where there is no `ray`, gammapy does not search all folders for it at every step, which is a fifth of its
     time.
     """
     without_ray = "ray" not in sys.modules and find_spec("ray") is None
@@ -44,7 +44,7 @@ def fitting() -> Iterator[None]:
             yield
     finally:
         if without_ray:
-            del sys.modules["ray"]
+            sys.modules.pop("ray", None)  # another thread may have done it
 
 
 def flux_points(datasets: Any) -> Table:

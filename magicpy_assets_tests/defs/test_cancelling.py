@@ -7,6 +7,7 @@ import time
 
 import dagster as dg
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from magicpy_assets.defs import cancelling
 from magicpy_assets.defs.cancelling import PATIENCE_S, Watch
@@ -32,11 +33,34 @@ def run():
         )
 
 
-def test_a_run_that_is_wanted_goes_on(run, clock):
-    watch = Watch(run[0], run[1].run_id)
+def test_a_run_that_is_wanted_goes_on(run, clock, monkeypatch):
+    instance, one = run
+    asked = []
+    ask = instance.get_run_by_id
+    monkeypatch.setattr(instance, "get_run_by_id", lambda run_id: asked.append(ask(run_id)) or asked[-1])
+    watch = Watch(instance, one.run_id)
     for _ in range(10):
         watch()
         clock[0] += PATIENCE_S
+    assert [found.status for found in asked] == [dg.DagsterRunStatus.STARTED] * 10
+
+
+def test_a_database_that_is_away_stops_nothing(run, clock, monkeypatch):
+    instance, one = run
+    watch = Watch(instance, one.run_id)
+
+    def away(run_id):
+        raise OperationalError("select", {}, Exception("database is locked"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(instance, "get_run_by_id", away)
+        watch()
+    instance.report_run_canceling(one)
+    clock[0] += PATIENCE_S
+    watch()
+    clock[0] += PATIENCE_S
+    with pytest.raises(dg.DagsterExecutionInterruptedError):
+        watch()
 
 
 def test_a_cancelled_run_has_time_to_heed_the_signal_and_is_ended_then(run, clock):

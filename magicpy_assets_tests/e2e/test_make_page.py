@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from magicpy_assets_tests.processes import ROOT, answers, free_port, wait_until
+from magicpy_assets_tests.processes import ROOT, answers, free_port, kill, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("make page")]
 
@@ -55,7 +55,7 @@ def test_the_target_opens_the_page_with_an_observatory_behind_it(tmp_path):
         while target.poll() is None and time.monotonic() < deadline:
             time.sleep(0.2)
         if target.poll() is None:
-            os.killpg(target.pid, signal.SIGKILL)
+            kill(target)
         reader.join(10)
         if target.stdout is not None:
             target.stdout.close()

@@ -18,7 +18,7 @@ import math
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.linalg import block_diag
 from scipy.stats import chi2, norm
 
 from magicpy_assets.core import datalevels, sources
@@ -59,6 +60,8 @@ the package."""
 FEWEST_PREDICTED = 5.0
 """Energies at which less is predicted are left out of the comparison by energy."""
 OWN, PACKAGE = "own", "package"
+Without = dict[int, list[dict[str, list[float]]]]
+"""What was measured of each bright sky, by its number, without each part of the Monte Carlo."""
 NAMES = {"log_parabola": ("amplitude", "alpha", "beta"), "power_law_cutoff": ("amplitude", "index", "lambda_")}
 
 
@@ -78,17 +81,19 @@ class Sky:
         """The model that is fitted."""
         return "power_law_cutoff" if math.isfinite(self.cutoff_tev) else "log_parabola"
 
-    @property
-    def truth(self) -> tuple[float, float, float]:
-        """Parameters of the fitted model, averaged over the runs."""
-        amplitude = self.flux * CRAB * 0.5 * (1.0 + self.flare)
+    def truth(self, shares: Sequence[float]) -> tuple[float, float, float]:
+        """Parameters of the fitted model, if the runs have shares of what a steady source would let them count."""
+        amplitude = float(np.average([self.flux_of(run) for run in range(RUNS_PER_SKY)], weights=shares))
         return amplitude, self.slope, self.beta if self.shape == "log_parabola" else 1.0 / self.cutoff_tev
+
+    def flux_of(self, run: int) -> float:
+        """Flux at 1 TeV during the first or second run, before any cut-off; TeV⁻¹ cm⁻² s⁻¹."""
+        return self.flux * CRAB * (self.flare if run else 1.0)
 
     def field(self, run: int) -> sky.Field:
         """What shines during the first or second run."""
-        flux = self.flux * CRAB * (self.flare if run else 1.0)
         return replace(
-            sky.field(SOURCE), flux_1tev_per_cm2_s_tev=flux, alpha=self.slope, beta=self.beta * LN10,
+            sky.field(SOURCE), flux_1tev_per_cm2_s_tev=self.flux_of(run), alpha=self.slope, beta=self.beta * LN10,
             cutoff_tev=self.cutoff_tev,
         )  # fmt: skip
 
@@ -182,7 +187,7 @@ def _forest(store: Path) -> Path:
 def measure(one: Sky, plans: tuple[RunPlan, ...], store: Path, folder: Path) -> dict[str, Any]:
     """Take one observed sky to spectrum and fluxes, with each set of Monte Carlo."""
     logging.disable(logging.WARNING)
-    result = asdict(one) | {"truth": list(one.truth), "true_fluxes": true_fluxes(one)}
+    result = asdict(one) | {"true_fluxes": true_fluxes(one)}
     result["clear"] = [nights.transmission(plan) for plan in plans]
     simulations = {
         OWN: own_monte_carlo(folder),
@@ -211,15 +216,20 @@ def observed(one: Sky, monte_carlo: list[Path], folder: Path) -> Iterator[Any]:
         yield open_observations(sorted(Path(out).glob("*_DL3_*.fits")))
 
 
-def predicted_without(part: int, one: Sky, folder: Path) -> list[float]:
-    """Return what the truth predicts, by energy, with responses that lack a part of the study's Monte Carlo."""
+def measure_without(part: int, one: Sky, folder: Path) -> dict[str, list[float]]:
+    """Return what is fitted, and what the truth predicts, with responses that lack a part of the Monte Carlo."""
     logging.disable(logging.WARNING)
     with observed(one, own_monte_carlo(folder, without=part), folder) as observations:
-        return by_energy(one, observations)["predicted"]
+        found = by_energy(one, observations)
+        values, _ = _fitted(one, observations)
+        return {"values": values, "truth": list(one.truth(found["shares"])), "predicted": found["predicted"]}
 
 
 def by_energy(one: Sky, observations: Any) -> dict[str, list[float]]:
-    """Return counts of both runs and what the truth predicts, by estimated energy where responses can be trusted."""
+    """Return counts of both runs and what the truth predicts, by estimated energy where responses can be trusted.
+
+    `shares` are those that the runs would have in the counts of a steady source.
+    """
     import astropy.units as u
     from gammapy.modeling.models import SkyModel, TemplateSpectralModel
 
@@ -228,6 +238,7 @@ def by_energy(one: Sky, observations: Any) -> dict[str, list[float]]:
     grid = np.geomspace(*on_off.TRUE_RANGE_TEV, 400)
     columns = ("on", "background", "predicted")
     found = {name: np.zeros(0) for name in columns}
+    shares = []
     for run, dataset in enumerate(on_off.reduce(observations, POSITION_DEG)):
         flux = one.field(run).flux_per_cm2_s_tev(grid) * u.Unit("cm-2 s-1 TeV-1")
         dataset.models = [SkyModel(TemplateSpectralModel(grid * u.TeV, flux), name=f"truth {run}")]
@@ -235,19 +246,28 @@ def by_energy(one: Sky, observations: Any) -> dict[str, list[float]]:
         for name, values in zip(columns, maps, strict=True):
             ours = np.where(dataset.mask.data, values.data, 0.0).ravel()
             found[name] = ours + (found[name] if run else 0.0)
+        shares.append(float(ours.sum()) / one.flux_of(run))
     edges = dataset.counts.geom.axes["energy"].edges.to_value("TeV")
-    return {"edges": edges.tolist()} | {name: values.tolist() for name, values in found.items()}
+    return {"edges": edges.tolist(), "shares": shares} | {name: values.tolist() for name, values in found.items()}
+
+
+def _fitted(one: Sky, observations: Any) -> tuple[list[float], Any]:
+    from magicpy_assets.science.spectrum_fit import fit
+
+    spectrum = fit(observations, POSITION_DEG, model=one.shape, stack=True)
+    return [spectrum.parameter(name)[0] for name in NAMES[one.shape]], spectrum
 
 
 def _measured(one: Sky, observations: Any) -> dict[str, Any]:
     from magicpy_assets.science import light_curve
-    from magicpy_assets.science.spectrum_fit import fit
 
-    spectrum = fit(observations, POSITION_DEG, model=one.shape, stack=True)
+    values, spectrum = _fitted(one, observations)
+    counted = by_energy(one, observations)
     curve = light_curve.light_curve(observations, POSITION_DEG, energy_min_tev=ENERGY_MIN_TEV, model=_true_model(one))
     points = curve.table["flux", "flux_err", "flux_ul", "is_ul"]
     return {
-        "values": [spectrum.parameter(name)[0] for name in NAMES[one.shape]],
+        "truth": list(one.truth(counted["shares"])),
+        "values": values,
         "errors": [spectrum.parameter(name)[1] for name in NAMES[one.shape]],
         "covariance": spectrum.covariance[_order(spectrum, one)][:, _order(spectrum, one)].tolist(),
         "significance": spectrum.significance,
@@ -256,7 +276,7 @@ def _measured(one: Sky, observations: Any) -> dict[str, Any]:
         "fluxes": [float(value) for value in points["flux"]],
         "flux_errors": [float(value) for value in points["flux_err"]],
         "flux_limits": [float(value) for value in points["flux_ul"]],
-        "by_energy": by_energy(one, observations),
+        "by_energy": counted,
     }
 
 
@@ -316,9 +336,15 @@ def main() -> int:
             for one, _ in zip(truths, pool.map(look, truths, plans), strict=True):
                 print(f"sky {one.number:2d} observed", flush=True)
             found = list(pool.map(partial(measure, store=store, folder=folder), truths, plans))
-            widest = max(zip(truths, found, strict=True), key=lambda pair: energies_of(pair[1]))[0]
-            parts = list(pool.map(partial(predicted_without, one=widest, folder=folder), range(PAIRS)))
-        page = page_of(found, np.array(parts), given.run_seconds)
+            print("measured; now again without each part of the Monte Carlo", flush=True)
+            fitted = {row["number"] for row in bright(with_responses(found, OWN))}
+            again = {
+                one.number: pool.map(partial(measure_without, one=one, folder=folder), range(PAIRS))
+                for one in truths
+                if one.number in fitted
+            }
+            without = {number: list(parts) for number, parts in again.items()}
+        page = page_of(found, without, given.run_seconds)
         print("\n".join(page))
         if given.docs:
             figure_of(with_responses(found, OWN)).savefig(DOCS / "figures" / "closure_pulls.png", dpi=80)
@@ -329,16 +355,17 @@ def main() -> int:
     return 0
 
 
-def energies_of(row: dict[str, Any]) -> int:
-    """Return at how many estimated energies the responses of a sky can be trusted."""
-    return int(np.count_nonzero(row[OWN]["by_energy"]["predicted"]))
-
-
 def bright(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the skies whose spectrum can be fitted; none whose cut-off was fitted at its limit, where errors end."""
     cut_off = [row for row in found if math.isfinite(row["cutoff_tev"])]
     at_limit = [row["number"] for row in cut_off if row["values"][2] < SMALLEST_RATE]
     return [row for row in found if row["flux"] > 0.1 and row["number"] not in at_limit]
+
+
+def of_monte_carlo(parts: np.ndarray) -> np.ndarray:
+    """Return the covariance that the Monte Carlo brings, by a jackknife: `parts` (one for each left out, numbers)."""
+    off = parts - parts.mean(axis=0)
+    return (len(parts) - 1) / len(parts) * off.T @ off
 
 
 def pulls(found: list[dict[str, Any]]) -> np.ndarray:
@@ -349,12 +376,32 @@ def pulls(found: list[dict[str, Any]]) -> np.ndarray:
 
 def distances(found: list[dict[str, Any]]) -> np.ndarray:
     """Return the chi² of all three parameters together with their covariance, a number per bright sky."""
-    values = []
-    for row in bright(found):
-        scale = np.array([CRAB, 1.0, 1.0])
-        off = (np.array(row["values"]) - row["truth"]) / scale
-        values.append(float(off @ np.linalg.solve(np.array(row["covariance"]) / np.outer(scale, scale), off)))
-    return np.array(values)
+    return np.array([float(off @ np.linalg.solve(covariance, off)) for off, covariance in map(_off, bright(found))])
+
+
+def _off(row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return what was measured less the truth, and the covariance that the data give it; amplitudes in Crab units."""
+    scale = np.array([CRAB, 1.0, 1.0])
+    return (np.array(row["values"]) - row["truth"]) / scale, np.array(row["covariance"]) / np.outer(scale, scale)
+
+
+def with_monte_carlo(found: list[dict[str, Any]], without: Without) -> tuple[float, np.ndarray]:
+    """Return the chi² of all parameters of all skies, and the errors of the mean pulls that the Monte Carlo brings.
+
+    Its fluctuations move all skies together, so the covariance of all parameters is that of the data, sky by sky, and
+    that of a jackknife over the parts of the Monte Carlo, over all of them.
+    """
+    rows = bright(found)
+    off, covariances = zip(*map(_off, rows), strict=True)
+    moved = np.array(
+        [[_off(row | part)[0] for row, part in zip(rows, one, strict=True)]
+         for one in zip(*(without[row["number"]] for row in rows), strict=True)]
+    )  # fmt: skip
+    covariance = block_diag(*covariances) + of_monte_carlo(moved.reshape(PAIRS, -1))
+    every = np.concatenate(off)
+    errors = np.array([np.sqrt(np.diag(one)) for one in covariances])
+    of_means = of_monte_carlo((moved / errors).mean(axis=1))
+    return float(every @ np.linalg.solve(covariance, every)), np.sqrt(np.diag(of_means))
 
 
 def flux_pulls(found: list[dict[str, Any]]) -> np.ndarray:
@@ -385,8 +432,8 @@ def with_responses(found: list[dict[str, Any]], name: str) -> list[dict[str, Any
     return [row | row[name] for row in sorted(found, key=lambda row: row["number"])]
 
 
-def summary(found: list[dict[str, Any]]) -> list[str]:
-    """Return what pulls, fluxes and limits say, as a list of the page."""
+def summary(found: list[dict[str, Any]], without: Without | None = None) -> list[str]:
+    """Return what pulls, fluxes and limits say, as a list of the page; with errors of the Monte Carlo if given."""
     values, each, far = pulls(found), flux_pulls(found), distances(found)
     n = len(values)
     inside = float((np.abs(each) < 1).mean())
@@ -399,12 +446,21 @@ def summary(found: list[dict[str, Any]]) -> list[str]:
     ]
     ratio, weights = np.array(of_runs)[:, 0], 1 / np.array(of_runs)[:, 1] ** 2
     mean, error = float(np.average(ratio, weights=weights)), float(1 / np.sqrt(weights.sum()))
+    together = []
+    if without is not None:
+        distance, of_means = with_monte_carlo(found, without)
+        together = [
+            f"* The Monte Carlo, common to all skies, gives these means another ±"
+            f" {', '.join(f'{value:.2f}' for value in of_means)}. With its covariance over all parameters of all skies:"
+            f" χ² = {distance:.1f} for {3 * n} degrees of freedom, p = {float(chi2.sf(distance, 3 * n)):.2g}."
+        ]
     return [
         f"* Pulls of amplitude, slope and the third parameter over {n} skies: means"
         f" {', '.join(f'{value:+.2f}' for value in values.mean(axis=0))} (± {1 / math.sqrt(n):.2f}), widths"
         f" {', '.join(f'{value:.2f}' for value in values.std(axis=0, ddof=1))} (± {1 / math.sqrt(2 * n):.2f}).",
         f"* Distance from the truth in all three: χ² = {far.sum():.1f} for {3 * n} degrees of freedom,"
         f" p = {float(chi2.sf(far.sum(), 3 * n)):.2g}.",
+        *together,
         f"* Fluxes above {1e3 * ENERGY_MIN_TEV:.0f} GeV, run by run: {inside:.0%} of {len(each)} within one error"
         f" (expected {expected:.0%} ± {math.sqrt(expected * (1 - expected) / len(each)):.0%}); mean of flux over truth"
         f" {mean:.3f} ± {error:.3f}.",
@@ -412,18 +468,15 @@ def summary(found: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def energy_table(found: list[dict[str, Any]], parts: np.ndarray) -> list[str]:
-    """Return excess over prediction of all bright skies together, by energy, and their distance from one.
-
-    The error of the Monte Carlo is that of a jackknife: `parts` (one for each part left out, energies).
-    """
+def energy_table(found: list[dict[str, Any]], without: Without) -> list[str]:
+    """Return excess over prediction of all bright skies together, by energy, and their distance from one."""
     rows = [row["by_energy"] for row in bright(found)]
     edges = rows[0]["edges"]
     on, background, expected = (
         np.sum([row[name] for row in rows], axis=0) for name in ("on", "background", "predicted")
     )
-    whole = np.maximum(parts.mean(axis=0), 1e-9)
-    of_monte_carlo = np.sqrt((PAIRS - 1) * parts.var(axis=0)) / whole
+    parts = np.sum([[part["predicted"] for part in without[row["number"]]] for row in bright(found)], axis=0)
+    errors = np.sqrt(np.diag(of_monte_carlo(parts))) / np.maximum(expected, 1e-9)
     lines = [
         "| estimated energy (TeV) | excess | predicted | ratio | error of data | error of Monte Carlo |",
         "|" + "---|" * 6,
@@ -431,10 +484,10 @@ def energy_table(found: list[dict[str, Any]], parts: np.ndarray) -> list[str]:
     far = []
     for k in np.flatnonzero(expected >= FEWEST_PREDICTED):
         ratio, error = (on[k] - background[k]) / expected[k], math.sqrt(on[k] + background[k] / 3.0) / expected[k]
-        far.append((ratio - 1) / math.hypot(error, of_monte_carlo[k]))
+        far.append((ratio - 1) / math.hypot(error, errors[k]))
         lines.append(
             f"| {edges[k]:.2f}-{edges[k + 1]:.2f} | {on[k] - background[k]:.1f} | {expected[k]:.1f} | {ratio:.3f} |"
-            f" {error:.3f} | {of_monte_carlo[k]:.3f} |"
+            f" {error:.3f} | {errors[k]:.3f} |"
         )
     distance, ratio = float(np.sum(np.square(far))), float((on - background).sum() / expected.sum())
     return [
@@ -445,7 +498,7 @@ def energy_table(found: list[dict[str, Any]], parts: np.ndarray) -> list[str]:
     ]
 
 
-def page_of(everything: list[dict[str, Any]], parts: np.ndarray, run_s: float) -> list[str]:
+def page_of(everything: list[dict[str, Any]], without: Without, run_s: float) -> list[str]:
     """Return the lines of the page."""
     found = with_responses(everything, OWN)
     chis = iter(distances(found))
@@ -477,10 +530,13 @@ def page_of(everything: list[dict[str, Any]], parts: np.ndarray, run_s: float) -
     return [
         *lines,
         "",
-        *summary(found),
+        *summary(found, without),
         "",
-        "The errors are statistical, and of the data alone; the systematic errors of MAGIC are 11-18 % on the flux and"
-        " 0.15 on the slope (Aleksić et al. 2016). The sky is not always clear: up to"
+        "In a flare the runs differ, and what is fitted to both together is their mean: true is the mean weighted with"
+        " what each run would count of a steady source.",
+        "",
+        "The errors are statistical, those of the table of the data alone; the systematic errors of MAGIC are 11-18 %"
+        " on the flux and 0.15 on the slope (Aleksić et al. 2016). The sky is not always clear: up to"
         f" {100 * (1 - min(min(row['clear']) for row in found)):.1f} % of the light is missing in a run, on average"
         f" {100 * (1 - np.mean([row['clear'] for row in found])):.1f} %, for which nothing corrects.",
         "",
@@ -492,10 +548,9 @@ def page_of(everything: list[dict[str, Any]], parts: np.ndarray, run_s: float) -
         "## By energy",
         "",
         "Without a fit: the excess of all these skies over what their truths predict. The error of the Monte Carlo is"
-        " that of a jackknife over its parts. A fluctuation at one energy pulls all three parameters of all skies the"
-        " same way if it is one of the responses, so the mean pulls above are not independent of each other.",
+        " that of a jackknife over its parts.",
         "",
-        *energy_table(found, parts),
+        *energy_table(found, without),
         "",
         "## With the Monte Carlo of the package",
         "",

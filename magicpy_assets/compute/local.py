@@ -1,11 +1,13 @@
 """This machine: worker processes, of which one may die without harm to the others.
 
 Workers are fresh interpreters: no threads and compiled kernels of ours are copied into them, and the user's script is
-not run again, as `multiprocessing` would. So what they are to call must be importable by name.
+not run again, as `multiprocessing` would. So what they are to call must be importable by name. Workers at rest are kept
+for the next executor of this process, with all that they have imported and compiled, which takes them seconds.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 import signal
@@ -15,11 +17,12 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from multiprocessing import Pipe
+from pathlib import Path
 from typing import Any
 
 from magicpy_assets.compute.base import Workers
 from magicpy_assets.compute.health import QueueState
-from magicpy_assets.compute.worker import GRACE_S
+from magicpy_assets.compute.worker import GRACE_S, move
 from magicpy_assets.core.compute_settings import ComputeSettings
 from magicpy_assets.core.errors import ProgramError
 
@@ -39,8 +42,10 @@ class Worker:
 
     def __init__(self) -> None:
         self._pipe, theirs = Pipe()
+        self._starter, self._path = os.getpid(), list(sys.path)
+        self.is_at_work = False
         number = theirs.fileno()
-        code = f"import sys; sys.path[:] = {sys.path!r}; from magicpy_assets.compute.worker import main"
+        code = f"import sys; sys.path[:] = {self._path!r}; from magicpy_assets.compute.worker import main"
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", f"{code}; sys.exit(main({number}))"],
@@ -68,6 +73,16 @@ class Worker:
             raise result
         return result
 
+    def move(self) -> bool:
+        """Let the worker go on where a fresh one would begin, and tell whether it can."""
+        if self._starter != os.getpid() or self._path != sys.path or self.process.poll() is not None:
+            return False
+        try:
+            self.call(move, (os.environ | ONE_THREAD, str(Path.cwd())), {})
+        except (WorkerDiedError, OSError):
+            return False
+        return True
+
     def close(self) -> None:
         """Let go of the worker and wait for its end; one that does not end is killed."""
         self._pipe.close()
@@ -76,6 +91,43 @@ class Worker:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+class Bench:
+    """Workers at rest, one for each core at most, until another executor of this process or its end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._workers: list[Worker] = []
+        atexit.register(self.clear)
+
+    def take(self) -> Worker:
+        """Return a worker: one at rest that can go on, else a fresh one."""
+        while True:
+            with self._lock:
+                if not self._workers:
+                    return Worker()
+                found = self._workers.pop()
+            if found.move():
+                return found
+            found.close()
+
+    def put(self, worker: Worker) -> None:
+        """Take a worker that has nothing to do."""
+        with self._lock:
+            if len(self._workers) < len(os.sched_getaffinity(0)):
+                self._workers.append(worker)
+                return
+        worker.close()
+
+    def clear(self) -> None:
+        """Let all go."""
+        with self._lock:
+            while self._workers:
+                self._workers.pop().close()
+
+
+_bench = Bench()
 
 
 class LocalExecutor(Workers):
@@ -92,6 +144,7 @@ class LocalExecutor(Workers):
         self._mine = threading.local()
         self._lock = threading.Lock()
         self._open: set[Worker] = set()
+        self._stopped: set[Worker] = set()
         self._cancelled = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -109,6 +162,8 @@ class LocalExecutor(Workers):
                 if self._cancelled:
                     raise CancelledError from None
                 self.notes.append(f"worker process {worker.process.pid} ended with code {code} in the middle of work")
+            finally:
+                worker.is_at_work = False
         killed = code == -signal.SIGKILL
         raise ProgramError(
             f"a worker process {'was killed' if killed else f'ended with code {code}'} twice on the same work",
@@ -126,8 +181,9 @@ class LocalExecutor(Workers):
             if self._cancelled:
                 raise CancelledError
             if found is None:
-                found = self._mine.worker = Worker()
+                found = self._mine.worker = _bench.take()
                 self._open.add(found)
+            found.is_at_work = True
         return found
 
     def _forget(self, worker: Worker) -> int:
@@ -150,15 +206,19 @@ class LocalExecutor(Workers):
             raise
         finally:
             if wait:
-                for worker in self._open:
+                for worker in self._stopped:
                     worker.close()
+                for worker in self._open - self._stopped:
+                    _bench.put(worker)
                 self._open.clear()
 
     def _stop_workers(self) -> None:
         with self._lock:
             self._cancelled = True
             for worker in self._open:
-                worker.process.terminate()
+                if worker.is_at_work:
+                    self._stopped.add(worker)
+                    worker.process.terminate()
 
 
 def _worker_count(workers: int | None, memory_gb: float) -> int:

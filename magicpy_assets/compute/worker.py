@@ -39,6 +39,13 @@ def main(descriptor: int) -> int:
     return 0
 
 
+def move(environment: dict[str, str], folder: str) -> None:
+    """Take over the environment and the working folder of the starter, as they are now."""
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+
+
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
 

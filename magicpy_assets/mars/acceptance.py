@@ -99,12 +99,11 @@ def product_fault(path: Path, trees: Iterable[str]) -> str:
 
 
 def _check_root(path: Path, trees: Iterable[str]) -> None:
-    from magicpy_assets.formats.root import open_root, tree_of
+    from magicpy_assets.formats.counting import entries_in
 
-    with open_root(path) as file:
-        for name in trees:
-            if tree_of(file, name, path).num_entries == 0:
-                raise ValueError(f"its tree {name} is empty")
+    for name in trees:
+        if entries_in(path, name) == 0:
+            raise ValueError(f"its tree {name} is empty")
 
 
 def _check_fits(path: Path) -> None:

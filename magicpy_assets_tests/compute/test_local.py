@@ -106,6 +106,40 @@ def test_a_closed_pool_takes_no_more_work():
         executor.submit(work.square, 3)
 
 
+def test_workers_at_rest_go_on_for_the_next_pool_as_fresh_ones_would(tmp_path, monkeypatch):
+    with LocalExecutor(1) as executor:
+        first, _, _ = executor.submit(work.environment, "SECOND").result()
+    monkeypatch.setenv("SECOND", "pool")
+    monkeypatch.chdir(tmp_path)
+    with LocalExecutor(1) as executor:
+        assert executor.submit(work.environment, "SECOND").result() == (first, "pool", str(tmp_path))
+    monkeypatch.delenv("SECOND")
+    with LocalExecutor(1) as executor:
+        assert executor.submit(work.environment, "SECOND").result()[:2] == (first, None)
+        assert executor.submit(work.threads).result() == {1}
+    monkeypatch.syspath_prepend(tmp_path)
+    with LocalExecutor(1) as executor:
+        assert executor.submit(os.getpid).result() != first
+
+
+def test_cancelling_keeps_what_rests_and_ends_what_works(tmp_path):
+    with LocalExecutor(2) as both:
+        resting, working = both.submit(work.meet, tmp_path / "a", tmp_path / "b"), None
+        working = both.submit(work.meet, tmp_path / "b", tmp_path / "a")
+        assert resting.result() == working.result() is True
+        endless = both.submit(work.run_for_ever, tmp_path / "pid")
+        pid = work.number_in(tmp_path / "pid")
+        (busy,) = [worker for worker in both._open if worker.is_at_work]
+        (idle,) = both._open - {busy}
+        both.shutdown(cancel_futures=True)
+    assert not work.is_alive(pid)
+    with pytest.raises(CancelledError):
+        endless.result()
+    assert busy.process.poll() is not None
+    with LocalExecutor(1) as executor:
+        assert executor.submit(os.getpid).result() == idle.process.pid
+
+
 def test_cancelling_stops_the_programs_that_workers_started(tmp_path):
     executor, file = LocalExecutor(1), tmp_path / "pid"
     running = executor.submit(work.run_for_ever, file)

@@ -104,3 +104,8 @@ def all_end(pids: list[int]) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+def environment(name: str) -> tuple[int, str | None, str]:
+    """Return the number of this process, a variable, and the working folder."""
+    return os.getpid(), os.environ.get(name), str(Path.cwd())

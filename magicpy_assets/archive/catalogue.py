@@ -51,7 +51,7 @@ class Catalogue:
         self.archive = archive
         self._folder = layout.catalogue(date.min).parent
         self._state = self._folder / _STATE
-        self._read: tuple[tuple[object, ...], pd.DataFrame] | None = None
+        self._read: tuple[tuple[tuple[str, int, int], ...], pd.DataFrame] | None = None
 
     def refresh(self) -> list[date]:
         """Read the run reports that are new or have changed; returns the MAGIC dates of those nights.
@@ -126,12 +126,17 @@ class Catalogue:
                 return True
         return False
 
+    @property
+    def version(self) -> tuple[tuple[str, int, int], ...]:
+        """What changes whenever a night of the table of runs does."""
+        paths = sorted(self._folder.glob("*.parquet"))
+        return tuple((path.name, found.st_mtime_ns, found.st_size) for path in paths if (found := path.stat()))
+
     def _all_runs(self) -> pd.DataFrame:
         """Return the table of all runs, read again only if a night has changed."""
-        paths = sorted(self._folder.glob("*.parquet"))
-        state = tuple((path.name, found.st_mtime_ns, found.st_size) for path in paths if (found := path.stat()))
-        if self._read is None or self._read[0] != state:
-            self._read = (state, _table_of(paths))
+        version = self.version
+        if self._read is None or self._read[0] != version:
+            self._read = (version, _table_of([self._folder / name for name, *_ in version]))
         return self._read[1]
 
     def subruns(self, source: str, nights: list[date]) -> pd.DataFrame:

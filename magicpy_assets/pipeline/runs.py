@@ -11,6 +11,7 @@ from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from magicpy_assets.core import datalevels, moons, periods
 from magicpy_assets.core.runs import CELL_COLUMNS, DataFile, night_of, parse_name, with_cells
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
 
 PEDESTAL_MEAN = "pedestal_mean_phe"
 PEDESTAL_RMS = "pedestal_rms_phe"
+Folders = tuple[tuple[Path, int], ...]
 OBSERVED = "observed.json"
 """File beside the catalogue: the sources of each of its nights."""
+
+_known: WeakKeyDictionary[Session, tuple[object, pd.DataFrame]] = WeakKeyDictionary()
+"""The table that each session has asked for last, and of what it was made."""
 
 
 def known_runs(session: Session, *, source: str | None = None) -> pd.DataFrame:
@@ -36,11 +41,22 @@ def known_runs(session: Session, *, source: str | None = None) -> pd.DataFrame:
     anything was; `pedestal_mean_phe` and `pedestal_rms_phe`, NaN where nothing has been downloaded; `off` (bool),
     whether the field may serve as OFF data.
     """
-    runs = session.catalogue.runs(source=source).copy()
+    folders = _measured_folders(session.layout)
+    version = (session.catalogue.version, folders, session.settings.sources)
+    known = _known.get(session)
+    if known is None or known[0] != version:
+        known = _known[session] = (version, _placed(session, folders))
+    runs = known[1]
+    return runs.copy() if source is None else runs[runs["source"] == source].reset_index(drop=True)
+
+
+def _placed(session: Session, folders: Folders) -> pd.DataFrame:
+    """Return all runs, each in its cell."""
+    runs = session.catalogue.runs()
     runs["nsb_catalogue"] = runs["nsb"]
     fields = {name: _may_be_off(name) and name not in session.settings.sources for name in runs["source"].unique()}
     runs["off"] = runs["source"].map(fields).astype(bool)
-    levels = measured_levels(session.layout)
+    levels = _levels(folders)
     if not levels:
         return runs.assign(**{PEDESTAL_MEAN: float("nan"), PEDESTAL_RMS: float("nan")})
     runs[PEDESTAL_MEAN] = runs["run"].map({run: level.mean_phe for run, level in levels.items()}).astype(float)
@@ -74,9 +90,19 @@ class Pedestal:
 
 def measured_levels(layout: Layout) -> dict[int, Pedestal]:
     """Return the pedestals of all runs of which calibrated files have been measured, by run number."""
+    return _levels(_measured_folders(layout))
+
+
+def _measured_folders(layout: Layout) -> Folders:
+    """Return the folders with records of calibrated files, and when each has last changed."""
+    found = sorted(layout.root.glob(f"*/{datalevels.Calibrated.key}/*/{RECORDS}"))
+    return tuple((folder, folder.stat().st_mtime_ns) for folder in found)
+
+
+def _levels(folders: Folders) -> dict[int, Pedestal]:
     found: dict[int, list[tuple[float, float]]] = {}
-    for folder in sorted(layout.root.glob(f"*/{datalevels.Calibrated.key}/*/{RECORDS}")):
-        for run, mean, rms in _levels_of(folder, folder.stat().st_mtime_ns):
+    for folder, changed_ns in folders:
+        for run, mean, rms in _levels_of(folder, changed_ns):
             found.setdefault(run, []).append((mean, rms))
     return {
         run: Pedestal(sum(mean for mean, _ in files) / len(files), sum(rms for _, rms in files) / len(files))

@@ -68,13 +68,19 @@ class Listings:
         return [RemoteFile(f"/MC/Calibrated/v1/{period}/{zenith}/{use}/{name}") for name in names]
 
 
+class Opened(SimpleNamespace):
+    """Parts of a session; like one it is only equal to itself."""
+
+    __hash__ = object.__hash__
+
+
 @pytest.fixture
 def opened(tmp_path):
     """Make a session of runs that knows no server and runs no programs."""
 
     def make(runs, *, superstar=(), mc=None, **settings):
         table = with_cells(pd.DataFrame(runs, columns=[column.name for column in REPORT_COLUMNS]))
-        return SimpleNamespace(
+        return Opened(
             settings=Settings(**settings),
             installation=Installation.from_settings(Settings()),
             telescopes=STEREO,
@@ -82,7 +88,8 @@ def opened(tmp_path):
             layout=Layout(tmp_path / "store"),
             archive=Listings(runs, superstar, mc or {}),
             catalogue=SimpleNamespace(
-                runs=lambda source=None: table if source is None else table[table["source"] == source]
+                version=(),
+                runs=lambda source=None: (table if source is None else table[table["source"] == source]).copy(),
             ),
         )
 

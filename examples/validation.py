@@ -41,10 +41,10 @@ def page_of(found: Validation, caption: str, figures: dict[str, str]) -> list[st
         "|---|---|---|---|---|---|",
     ]
     for row in found.table.itertuples():
-        value = f"{row.value:.4g} ± {row.error:.2g}" if row.value == row.value else row.remark
+        value = f"{row.value:.4g} ± {row.error:.2g} {row.unit}" if row.value == row.value else "—"
         slack = {"relative": f"± {row.tolerance:.0%}", "absolute": f"± {row.tolerance:g}"}.get(row.kind, row.kind)
         lines.append(
-            f"| {row.meaning} | {value} {row.unit} | {row.expected:.4g} | {slack} | {_verdict(row)} | {row.source} |"
+            f"| {row.meaning} | {value} | {row.expected:.4g} | {slack} | {_verdict(row)} | {row.source} |"
         )
     told = [f"* *{name}*: {words}" for name, words in REMARKS.items() if found.simulated]
     lines += ["", "Three statistical errors are allowed beside what the table says.", "", *told, ""]
@@ -54,8 +54,8 @@ def page_of(found: Validation, caption: str, figures: dict[str, str]) -> list[st
 
 
 def _verdict(row: Any) -> str:
-    """Return the verdict; where a value is shown and not judged, why."""
-    return f"{row.verdict}: {row.remark}" if row.remark and row.value == row.value else str(row.verdict)
+    """Return the verdict; where there is none, why."""
+    return f"{row.verdict}: {row.remark}" if row.remark else str(row.verdict)
 
 
 def main() -> int:

@@ -17,8 +17,9 @@ demo: $(VENV)/.installed
 	@$(BIN)/magicpy fast CrabNebula --period ST0316 --where za=za05to35 --where date=2020-11-16 --off-hours 0.5
 	@echo "Open the Dagster page with: make page"
 
+# One thread for each worker's own sums: more would wait for each other.
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 page: $(VENV)/.installed
 	$(BIN)/python deploy/page.py --port $(PORT)

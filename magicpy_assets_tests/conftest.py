@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import shutil
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 import hypothesis
 import pytest
+from filelock import FileLock
 
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.settings import Settings, load_settings
@@ -17,6 +21,7 @@ from magicpy_assets.observatory.server import Server, serve
 from magicpy_assets.pipeline.report import Report
 from magicpy_assets.pipeline.run import process
 from magicpy_assets.pipeline.session import Session, open_session
+from magicpy_assets.science import sed_points
 
 SEED = 316
 RUN_S = 20.0
@@ -25,10 +30,13 @@ FIRST_NIGHTS = (date(2020, 11, 16), date(2020, 11, 24), date(2020, 12, 15), date
 CELL = Cell.parse("ST0316/za05to35/weak")
 
 LONG = (
-    "chain", "reliability", "season", "test_dl3_products", "test_materialize", "page", "test_comparing", "test_showers",
+    "chain", "test_dl3_products", "season", "reliability", "test_materialize", "page", "test_comparing", "test_showers",
     "pools",
 )  # fmt: skip
-"""Groups of tests that last minutes, in the order in which workers take them."""
+"""Groups of tests that last minutes, in the order in which workers take them.
+
+The first makes what others need, compiled kernels among it; the second needs none of it.
+"""
 
 hypothesis.settings.register_profile("calm", deadline=None)  # compiling takes what it takes
 hypothesis.settings.load_profile("calm")
@@ -56,9 +64,24 @@ def _turn(item: pytest.Item) -> int:
 
 
 @pytest.fixture(scope="session")
-def observatory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run of the tests, the same in every worker."""
+    mine = tmp_path_factory.getbasetemp()
+    return mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_sky(shared: Path) -> None:
+    """What small worlds observe is made once: it is the same in all of them."""
+    from magicpy_assets_tests.small_world import SmallWorld
+
+    SmallWorld.sky = shared / "sky"
+
+
+@pytest.fixture(scope="session")
+def observatory(shared: Path) -> Iterator[Server]:
     """The data server, on loopback, with runs short enough for tests."""
-    with serve(tmp_path_factory.mktemp("observatory"), SEED, nights=FIRST_NIGHTS, duration_s=RUN_S) as server:
+    with serve(shared / "sky", SEED, nights=FIRST_NIGHTS, duration_s=RUN_S) as server:
         yield server
 
 
@@ -70,6 +93,14 @@ def environment(observatory: Server) -> Iterator[None]:
         patch.setenv("MAGICPY_ARCHIVE__URL", observatory.url)
         patch.setenv("MAGICPY_ARCHIVE__USER", observatory.user)
         patch.setenv("MAGICPY_COMPUTE__WORKERS", "2")
+        yield
+
+
+@pytest.fixture(scope="module")
+def few_points() -> Iterator[None]:
+    """Flux points are half of the work of a fit; where they are asked for, any number will do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sed_points, "POINTS_PER_DECADE", 2)
         yield
 
 
@@ -88,8 +119,26 @@ class Chain:
 
 
 @pytest.fixture(scope="session")
-def chain(environment: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
-    """The whole chain of the Crab Nebula in one cell, run once."""
-    with open_session(settings_for(tmp_path_factory.mktemp("store"))) as session:
+def chain(environment: None, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """The whole chain of the Crab Nebula in one cell, run once; each worker has a copy of the store."""
+    made, told = shared / "chain", shared / "chain.report"
+    with FileLock(shared / "chain.lock"):
+        if not told.exists():
+            with open_session(settings_for(made)) as session:
+                session.catalogue.refresh()
+                told.write_bytes(pickle.dumps(process(session, "CrabNebula", [CELL])))
+    store = tmp_path_factory.mktemp("chain") / "store"
+    shutil.copytree(made, store)
+    with open_session(settings_for(store)) as session:
         session.catalogue.refresh()
-        yield Chain(session, process(session, "CrabNebula", [CELL]), CELL)
+        yield Chain(session, _moved(pickle.loads(told.read_bytes()), made, store), CELL)
+
+
+def _moved(report: Report, old: Path, new: Path) -> Report:
+    """Return a report on the same products in another folder."""
+    return Report(
+        [
+            replace(row, product=row.product.replace(str(old), str(new)), log=row.log.replace(str(old), str(new)))
+            for row in report.rows
+        ]
+    )

@@ -14,7 +14,7 @@ from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from unittest.mock import patch
 
 import dagster as dg
@@ -94,6 +94,9 @@ class SmallWorld:
         Settings for a world of its own, by name.
     """
 
+    sky: ClassVar[Path | None] = None
+    """Where observatories of worlds keep what they have made, for other worlds; by default each has a folder."""
+
     def __init__(
         self,
         settings: Settings | None = None,
@@ -121,7 +124,8 @@ class SmallWorld:
     def _own(self, trouble: Sequence[Trouble], overrides: Mapping[str, Any]) -> Settings:
         """Make a store and an observatory that last as long as this world."""
         folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="small-world-")))
-        server = serve(folder / "sky", SEED, nights=FIRST_NIGHTS, duration_s=RUN_S, trouble=trouble or None, mc_pairs=1)
+        sky = self.sky or folder / "sky"
+        server = serve(sky, SEED, nights=FIRST_NIGHTS, duration_s=RUN_S, trouble=trouble or None, mc_pairs=1)
         self.observatory = self._open.enter_context(server)
         self._open.enter_context(patch.dict(os.environ, {"MAGICPY_ARCHIVE_PASSWORD": server.password}))
         return load_settings(

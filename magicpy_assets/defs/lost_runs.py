@@ -48,7 +48,7 @@ def lost_runs() -> dg.SensorDefinition:
 
     @dg.sensor(
         name="lost_runs",
-        minimum_interval_seconds=60,
+        minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Fails runs whose process is gone, as after a power cut; what they had made stays made.",
     )

@@ -17,6 +17,8 @@ from magicpy_assets.science.exposure import Exposure
 from magicpy_assets.science.verdict import Side, compared
 from magicpy_assets_tests.formats import toy_dl3
 
+pytestmark = pytest.mark.usefixtures("few_points")
+
 EXPOSURE = Exposure("Toy", (1, 2), 7200.0, 59000.0, 59001.0, simulated=True)
 WEEK = 7.0
 

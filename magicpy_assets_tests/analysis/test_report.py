@@ -30,6 +30,8 @@ from magicpy_assets.science.theta2 import Theta2ByCell
 from magicpy_assets_tests.conftest import CELL, settings_for
 from magicpy_assets_tests.small_world import FailingExecutor
 
+pytestmark = pytest.mark.usefixtures("few_points")
+
 
 def cell(text):
     return Cell.parse(f"ST0316/{text}")

@@ -15,6 +15,8 @@ from magicpy_assets.science.systematics import Systematics
 from magicpy_assets.science.theta2 import Theta2Result, li_ma
 from magicpy_assets.science.time_bins import RunCounts
 
+pytestmark = pytest.mark.usefixtures("few_points")
+
 FLUXES = (1.0, 1.0, 1.0, 3.0, 3.0, 3.0)
 START = 59165.2
 STEP = 0.01

@@ -16,6 +16,8 @@ from magicpy_assets.science.field import Neighbour, neighbours
 from magicpy_assets.science.irf import FULL_ENCLOSURE, KINDS, POINT_LIKE, make_responses
 from magicpy_assets.science.light_curve import light_curve
 
+pytestmark = pytest.mark.usefixtures("few_points")
+
 RUNS = {5093001: 35, 5093002: 215, 5093003: 125}
 
 

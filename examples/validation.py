@@ -43,9 +43,7 @@ def page_of(found: Validation, caption: str, figures: dict[str, str]) -> list[st
     for row in found.table.itertuples():
         value = f"{row.value:.4g} ± {row.error:.2g} {row.unit}" if row.value == row.value else "—"
         slack = {"relative": f"± {row.tolerance:.0%}", "absolute": f"± {row.tolerance:g}"}.get(row.kind, row.kind)
-        lines.append(
-            f"| {row.meaning} | {value} | {row.expected:.4g} | {slack} | {_verdict(row)} | {row.source} |"
-        )
+        lines.append(f"| {row.meaning} | {value} | {row.expected:.4g} | {slack} | {_verdict(row)} | {row.source} |")
     told = [f"* *{name}*: {words}" for name, words in REMARKS.items() if found.simulated]
     lines += ["", "Three statistical errors are allowed beside what the table says.", "", *told, ""]
     for name, words in figures.items():

@@ -532,9 +532,8 @@ def page_of(everything: list[dict[str, Any]], without: Without, run_s: float) ->
         "",
         *summary(found, without),
         "",
-        "The means lean together (the three parameters of a fit are not independent): spectra come out a little too soft"
-        " and curved upwards. The Monte Carlo is too well known to be the reason, and the fit itself has none: of 200"
-        " toys with these responses it gave the truth back. By energy, below, excess and prediction agree.",
+        "The three parameters of a fit depend on each other, so their means lean together. A lean beyond both errors is"
+        " neither a fluctuation of the data, sky by sky, nor one of the Monte Carlo.",
         "",
         "In a flare the runs differ, and what is fitted to both together is their mean: true is the mean weighted with"
         " what each run would count of a steady source.",

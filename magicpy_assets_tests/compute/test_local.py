@@ -124,9 +124,8 @@ def test_workers_at_rest_go_on_for_the_next_pool_as_fresh_ones_would(tmp_path, m
 
 def test_cancelling_keeps_what_rests_and_ends_what_works(tmp_path):
     with LocalExecutor(2) as both:
-        resting, working = both.submit(work.meet, tmp_path / "a", tmp_path / "b"), None
-        working = both.submit(work.meet, tmp_path / "b", tmp_path / "a")
-        assert resting.result() == working.result() is True
+        meeting = [both.submit(work.meet, tmp_path / one, tmp_path / other) for one, other in ("ab", "ba")]
+        assert all(one.result() for one in meeting)
         endless = both.submit(work.run_for_ever, tmp_path / "pid")
         pid = work.number_in(tmp_path / "pid")
         (busy,) = [worker for worker in both._open if worker.is_at_work]

@@ -356,7 +356,7 @@ def one_kind(thrown, kind):
 @pytest.mark.slow
 def test_hadron_rates():
     """Protons trigger as often in both engines; protons and helium together at the expected rate."""
-    seconds = 1.5
+    seconds = 2.5
     sky = hadrons(seconds, (20.0, 20.001), (60.0, 30_000.0), 525.0, 20, rng_of(17))
     protons = one_kind(sky, "proton")
     hybrid = triggers_per_shower(protons, 18, E_PAR_SHARE)
@@ -389,7 +389,7 @@ def some_gammas(n, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("draw", "n"), [(some_gammas, 600), (some_protons, 1500)])
+@pytest.mark.parametrize(("draw", "n"), [(some_gammas, 600), (some_protons, 2500)])
 def test_a_forest_can_hardly_tell_the_engines_apart(draw, n):
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.metrics import roc_auc_score

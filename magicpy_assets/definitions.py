@@ -108,18 +108,15 @@ def _no_collection() -> Iterator[None]:
 def _assembled(chosen: Settings, overrides: dict[str, Any]) -> dg.Definitions:
     condition, over_cells = automation.condition_of(chosen), automation.condition_over_cells(chosen)
     periods_by_source = periods_of(chosen)
-    # A job of Dagster can hold assets of one partitioning only, and those of a source need what all sources share: so
-    # all have the periods in which any source was observed. Cells and periods of a source without data are marked.
     observed = [name for name in chosen.periods if any(name in found for found in periods_by_source.values())]
-    periods = observed or list(chosen.periods)
-    everywhere = partitions.cells(periods)
-    cells = dict.fromkeys((archive.OFF, archive.MC, *periods_by_source), everywhere)
+    everywhere = partitions.cells(observed or list(chosen.periods))
+    cells = {source: partitions.cells(periods) for source, periods in periods_by_source.items()}
     shared = shared_levels(chosen)
     assets: list[Any] = [archive.of(archive.OFF, everywhere), archive.of(archive.MC, everywhere)]
     assets += [level.asset(everywhere, condition) for level in shared]
     groups = [Marked(SHARED, everywhere.get_partition_keys(), [asset_key(level.key) for level in shared])]
     checks = [run_catalogue_check, runbooks_check, archive.check_of(archive.OFF, everywhere)]
-    for source in periods_by_source:
+    for source, periods in periods_by_source.items():
         levels = levels_of(source, chosen)
         assets += [archive.of(source, cells[source]), *(level.asset(cells[source], condition) for level in levels)]
         assets += combined.of(source, periods, over_cells)
@@ -127,14 +124,14 @@ def _assembled(chosen: Settings, overrides: dict[str, Any]) -> dg.Definitions:
         assets.append(report.of(source, dg.StaticPartitionsDefinition(periods), condition))
         groups.append(Marked(source, cells[source].get_partition_keys(), [asset_key(level.key) for level in levels]))
         groups.append(Marked(source, periods, [asset_key((source, name)) for name in ("period_spectrum", "report")]))
-    jobs = automation.jobs(list(periods_by_source))
+    jobs = automation.jobs(cells)
     refresh = next(job for job in jobs if job.name == "refresh")
     return dg.Definitions(
         assets=[catalogue.of(groups), runbooks.of(), *assets],
         asset_checks=checks,
         jobs=jobs,
         sensors=[
-            new_nights.new_nights(cells, groups, jobs, chosen),
+            new_nights.new_nights({archive.OFF: everywhere, archive.MC: everywhere} | cells, groups, jobs, chosen),
             combining.combine_when_done(list(periods_by_source), jobs, chosen),
             *automation.what_is_broken(),
             lost_runs.lost_runs(),

@@ -5,7 +5,7 @@ cell and that of `defs.combining` for what is over cells; with the setting `auto
 is observed, and the conditions of the assets do the rest. Either way the records decide what really has to be made.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -13,6 +13,7 @@ import dagster as dg
 from magicpy_assets.core.settings import Settings
 from magicpy_assets.defs.names import asset_key, plain
 from magicpy_assets.defs.resources import Magic
+from magicpy_assets.defs.source_jobs import SourceJob
 from magicpy_assets.pipeline.runs import known_runs
 from magicpy_assets.pipeline.status import BROKEN, write_broken
 
@@ -41,23 +42,33 @@ def combine_job(source: str) -> str:
     return f"combine__{plain(source)}"
 
 
-def jobs(sources: Sequence[str]) -> list["Job"]:
-    """Return the jobs: of each source the fast and the full analysis, and what is over cells; forests; refresh."""
+def jobs(cells: Mapping[str, dg.PartitionsDefinition]) -> list["Job"]:
+    """Return the jobs: of each source the fast and the full analysis, and what is over cells; forests; refresh.
+
+    Parameters
+    ----------
+    cells
+        Those of each source.
+    """
     made = [
         dg.define_asset_job("train_random_forests", _upstream(["random_forest"]), description="Forests of a cell."),
         dg.define_asset_job(
             "refresh", CATALOGUE, description="Asks for new run reports and runbooks, marks empty cells."
         ),
     ]
-    for source in sources:
+    for source, of_source in cells.items():
         made += [
-            dg.define_asset_job(
-                fast_job(source), _upstream([source, "spectra"]), description=f"{source}: a cell up to its spectrum."
+            SourceJob(
+                fast_job(source),
+                _upstream([source, "spectra"]),
+                description=f"{source}: a cell up to its spectrum.",
+                partitions_def=of_source,
             ),
-            dg.define_asset_job(
+            SourceJob(
                 full_job(source),
                 _upstream(*([source, name] for name in CELL_RESULTS)),
                 description=f"{source}: everything of a cell.",
+                partitions_def=of_source,
             ),
             dg.define_asset_job(
                 combine_job(source),

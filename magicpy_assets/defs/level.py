@@ -33,6 +33,8 @@ Extra = Callable[[Session, Cell, Report], dict[str, Any]]
 Planner = Callable[[Session, Cell], Plan]
 
 
+SAME_CELL = dg.IdentityPartitionMapping()
+"""A cell is made from the same cell of what comes before; what all sources share has more cells than one of them."""
 OWNERS = ["team:magic"]
 POOL = "programs"
 """Steps that run programs share this pool, so that runs beside each other do not ask too much of one machine."""
@@ -126,7 +128,7 @@ class Level:
                     asset_key(self.key),
                     group_name=plain(self.group),
                     description=self.description,
-                    deps=[asset_key(key) for key in self.deps],
+                    deps=[dg.AssetDep(asset_key(key), partition_mapping=SAME_CELL) for key in self.deps],
                     kinds=set(self.kinds),
                     owners=OWNERS,
                     tags={"level": self.key[-1]},

@@ -69,7 +69,7 @@ def keep_night(layout, night, *names):
     pd.DataFrame({"source": list(names)}).to_parquet(layout.catalogue(night))
 
 
-def test_sources_have_the_periods_in_which_any_was_observed(tmp_path, caplog):
+def test_sources_have_the_periods_in_which_they_were_observed(tmp_path, caplog):
     settings = load_settings(store=str(tmp_path), sources=("CrabNebula", "OJ287"), periods=("ST0316", "ST0317"))
     assert periods_of(settings) == {"CrabNebula": ["ST0316", "ST0317"], "OJ287": ["ST0316", "ST0317"]}
     layout = Layout(tmp_path)
@@ -151,12 +151,14 @@ def test_cells_roll_up_to_their_period_and_periods_to_the_source(two_periods):
     assert two_periods["CrabNebula/spectrum"].partitions_def is None
     found = upstream_of(two_periods, "CrabNebula/spectrum", "CrabNebula/period_spectrum", [])
     assert found == {"ST0316", "ST0317"}
-    assert set(two_periods["OJ287/period_spectrum"].partitions_def.get_partition_keys()) == {"ST0316", "ST0317"}
+    for name in ("period_spectrum", "report"):
+        assert set(two_periods[f"OJ287/{name}"].partitions_def.get_partition_keys()) == {"ST0316"}
 
 
 def test_cells_of_a_source_are_made_from_the_same_cells_of_what_is_shared(two_periods):
-    """Also of a source that was observed in fewer periods: a job holds assets of one partitioning only."""
-    assert len(two_periods["OJ287/melibea"].partitions_def.get_partition_keys()) == 40
+    """Also of a source that was observed in fewer periods than others."""
+    assert len(two_periods["random_forest"].partitions_def.get_partition_keys()) == 40
+    assert len(two_periods["OJ287/melibea"].partitions_def.get_partition_keys()) == 20
     cell = "ST0316|za35to50-weak"
     assert upstream_of(two_periods, "OJ287/melibea", "random_forest", [cell]) == {cell}
     assert upstream_of(two_periods, "OJ287/dl3", "mc/melibea", [cell]) == {cell}

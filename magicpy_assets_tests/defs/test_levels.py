@@ -1,14 +1,20 @@
 """What a level does besides making products: nothing where nobody needs it, again what can change, warnings."""
 
+import shutil
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
+import pandas as pd
 import pytest
 
+from magicpy_assets.core import periods
+from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.settings import load_settings
 from magicpy_assets.definitions import build_defs
 from magicpy_assets.defs import checks, level
 from magicpy_assets.pipeline.report import Report
+from magicpy_assets.store.layout import Layout
 from magicpy_assets_tests.conftest import settings_for
 
 EMPTY = "ST0316|za62to70-high"
@@ -33,6 +39,23 @@ def test_a_cell_in_which_no_source_was_observed_needs_no_monte_carlo_and_no_fore
         assert "no data" in event.metadata["why"].value
     assert not (tmp_path / "MC").exists()
     assert not (tmp_path / "RFs").exists()
+
+
+def test_a_job_makes_what_is_shared_also_of_a_source_with_fewer_periods(environment, tmp_path):
+    for night, names in ((date(2020, 11, 16), ["CrabNebula", "OJ287"]), (date(2022, 1, 4), ["CrabNebula"])):
+        Layout(tmp_path).catalogue(night).parent.mkdir(exist_ok=True)
+        pd.DataFrame({"source": names}).to_parquet(Layout(tmp_path).catalogue(night))
+    both = {"sources": ("CrabNebula", "OJ287"), "periods": ("ST0316", "ST0317")}
+    built = build_defs(settings_for(tmp_path).model_copy(update=both))
+    shutil.rmtree(Layout(tmp_path).catalogue(date(2020, 11, 16)).parent)  # no more than the definitions ask for
+    job = built.resolve_job_def("fast_analysis__OJ287")
+    assert {key.period for key in map(Cell.parse, job.partitions_def.get_partition_keys())} == {periods.ST0316}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(instance=instance, partition_key=EMPTY)
+        for key in (*SHARED, "OJ287/calibrated", "OJ287/spectra"):
+            assert instance.get_materialized_partitions(dg.AssetKey(key.split("/"))) == {EMPTY}
+    assert result.success
+    assert all(check.partition == EMPTY for check in result.get_asset_check_evaluations())
 
 
 def test_a_server_that_is_down_is_asked_again_a_few_times(tmp_path, monkeypatch):

@@ -15,55 +15,59 @@ if TYPE_CHECKING:
 
 LARGEST_BYTES = 50_000
 """Of a picture as text in an event, which is a row of a database."""
-RESOLUTIONS_DPI = (80, 60, 45, 30, 20, 12)
+FULL_DPI = 130
+SMALL_DPI = (80, 70, 60, 45, 30, 20, 12)
 COLOURS = 128
 """As many are enough for lines, text and maps, and a picture takes less space."""
-MOST_SAVED = 6
-"""A picture that is so many times too large is too large with few colours, too."""
-FULL_DPI = 130
 
 
 def inline(figure: Figure) -> dg.MetadataValue:
     """Return a figure as a small picture in markdown, as sharp as the limit for events lets it be."""
-    return _picture(small(figure))
+    full = io.BytesIO()
+    figure.savefig(full, format="png", dpi=FULL_DPI)
+    return _picture(small(full.getvalue()))
 
 
-def small(figure: Figure) -> bytes:
-    """Return a figure as PNG, small enough for an event; nothing if it cannot be made so."""
-    for dpi in RESOLUTIONS_DPI:
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=dpi)
-        if len(buffer.getvalue()) > MOST_SAVED * LARGEST_BYTES:
-            continue
-        picture = _of_few_colours(buffer)
-        if len(_markdown(picture)) < LARGEST_BYTES:
-            return picture
+def small(full: bytes) -> bytes:
+    """Return a picture (PNG, `FULL_DPI`) small enough for an event; nothing if it cannot be made so."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(full)) as opened:
+        picture = opened.convert("RGB")
+    for dpi in SMALL_DPI:
+        size = tuple(max(1, pixels * dpi // FULL_DPI) for pixels in picture.size)
+        reduced = io.BytesIO()
+        picture.resize(size, Image.Resampling.LANCZOS).quantize(COLOURS).save(reduced, format="png")
+        if len(_markdown(reduced.getvalue())) < LARGEST_BYTES:
+            return reduced.getvalue()
     return b""
 
 
-def _of_few_colours(png: io.BytesIO) -> bytes:
-    from PIL import Image
-
-    reduced = io.BytesIO()
-    with Image.open(png) as picture:
-        picture.convert("RGB").quantize(COLOURS).save(reduced, format="png")
-    return reduced.getvalue()
-
-
-def show(draw: Callable[[], Figure], made_from: Path, name: str) -> dict[str, Any]:
-    """Return a figure as metadata: the small picture, and a link to the full one, both kept beside what they show.
+def show(draw: Callable[[], Figure], made_from: Path, name: str, full: Path | None = None) -> dict[str, Any]:
+    """Return a figure as metadata: the small picture, and a link to the full one; both are kept.
 
     Parameters
     ----------
     draw
-        Draws the figure; called only if the pictures are not there or older than `made_from`.
+        Draws the figure; called only if the full picture is not there or older than `made_from`.
+    made_from
+        The result that it shows.
+    name
+        Of the metadata, and of the pictures.
+    full
+        The full picture, if it has its place elsewhere than beside the result, under another name.
     """
-    full, reduced = (made_from.parent / f"{name}{ending}.png" for ending in ("", "_small"))
-    if not all(path.is_file() and path.stat().st_mtime_ns >= made_from.stat().st_mtime_ns for path in (full, reduced)):
-        figure = draw()
-        figure.savefig(full, dpi=FULL_DPI)
-        reduced.write_bytes(small(figure))
+    full = full or made_from.with_name(f"{name}.png")
+    reduced = full.with_name(f"{full.stem}_small.png")
+    if not _follows(full, made_from):
+        draw().savefig(full, dpi=FULL_DPI)
+    if not _follows(reduced, full):
+        reduced.write_bytes(small(full.read_bytes()))
     return {name: _picture(reduced.read_bytes()), f"{name}_file": dg.MetadataValue.url(full.absolute().as_uri())}
+
+
+def _follows(path: Path, before: Path) -> bool:
+    return path.is_file() and path.stat().st_mtime_ns >= before.stat().st_mtime_ns
 
 
 def _picture(png: bytes) -> dg.MetadataValue:

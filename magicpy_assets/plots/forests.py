@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 REPORT = "training_report.json"
 FOLDER = "quality"
+OVERVIEW = "overview"
 SHOWN_FEATURES = 10
 MODELS = ("hadronness", "energy", "direction_1", "direction_2", "head_tail_1", "head_tail_2")
 
@@ -116,13 +117,22 @@ class ForestReport:
         if not self.measured:
             return {}
         return {
-            "overview": forest_figure(self.report, title=self.title, simulated=self.simulated),
+            OVERVIEW: self.overview(),
             "separation": self._separation(),
             "importance": self._importance(),
             "migration": self._migration(),
             "energy": self._energy(),
             "direction": self._direction(),
         }
+
+    def overview(self) -> Figure:
+        """Return the figure with the most important of all parts."""
+        return forest_figure(self.report, title=self.title, simulated=self.simulated)
+
+    @staticmethod
+    def overview_file(folder: Path) -> Path:
+        """Return where `save` writes the overview of the forests of a folder."""
+        return folder / FOLDER / f"{OVERVIEW}.png"
 
     def save(self, folder: Path) -> list[Path]:
         """Write tables (CSV) and figures (PNG) into the folder `quality` beside the forests; returns their paths."""

@@ -23,7 +23,6 @@ def _quality(session: Session, cell: Cell, report: Report) -> dict[str, Any]:
     folder = session.layout.forest(cell)
     if not (folder / TRAINING_REPORT).is_file():
         return {}
-    from magicpy_assets.plots.forest_overview import forest_figure
     from magicpy_assets.plots.forests import ForestReport
 
     quality = ForestReport.read(folder, cell.text)
@@ -38,7 +37,7 @@ def _quality(session: Session, cell: Cell, report: Report) -> dict[str, Any]:
         "off_runs": quality["off_runs"],
         "held_out": quality["held_out"]["off"],
         "training_report": dg.MetadataValue.path(str(folder / TRAINING_REPORT)),
-    } | show(lambda: forest_figure(quality.report, title=cell.text), folder / TRAINING_REPORT, "quality")
+    } | show(quality.overview, folder / TRAINING_REPORT, "quality", quality.overview_file(folder))
 
 
 def shared(settings: Settings) -> Level:

@@ -1,11 +1,12 @@
 """`magicpy dl3 check`, `dl3 index` and `skymap`, on toy files and on the public MAGIC runs."""
 
-import os
 import sys
 from pathlib import Path
 
 import pytest
 from astropy.io import fits
+
+from magicpy_assets_tests import real_runs
 
 FORMATS = Path(__file__).parents[1] / "formats"
 
@@ -22,17 +23,6 @@ def toy_files(tmp_path_factory):
         path = toy_dl3.write_run(place, toy_dl3.crab_run(number, 600, wobble, seed=number), responses)
         assert path.is_file()
     return place
-
-
-@pytest.fixture
-def real_dl3():
-    """The two public MAGIC runs of the Crab Nebula."""
-    folder = Path(
-        os.environ.get("MAGICPY_REAL_DL3") or Path(__file__).resolve().parents[3] / "shared" / "data" / "magic_crab_dl3"
-    )
-    if not folder.is_dir():
-        pytest.skip("the two public MAGIC runs are not here (MAGICPY_REAL_DL3 names their folder)")
-    return folder
 
 
 def test_good_files_end_with_0_and_a_line_of_numbers(magicpy, alone, toy_files):
@@ -80,8 +70,9 @@ def test_dl3_with_a_source_makes_dl3(magicpy, alone):
     assert "nonsense" in told.err
 
 
-def test_real_magic_files_have_no_error(magicpy, alone, real_dl3):
-    told = magicpy("dl3", "check", str(real_dl3), "--json")
+@real_runs.needed
+def test_real_magic_files_have_no_error(magicpy, alone):
+    told = magicpy("dl3", "check", str(real_runs.FOLDER), "--json")
     assert told.code == 0
     warned = {row["what"] for row in told.document["findings"] if row["verdict"] == "warning"}
     assert all("'THETA' axis is stored as a scalar" in what for what in warned)
@@ -120,8 +111,9 @@ def test_a_spectrum_of_a_source_that_the_table_does_not_know(magicpy, alone, toy
     assert magicpy(*how[:3], "--fix", "index").code == 2
 
 
-def test_the_sky_map_of_real_files_shows_the_crab_where_it_is(magicpy, alone, real_dl3):
-    document = magicpy("skymap", "--dl3", str(real_dl3), "--out", "maps", "--json").document
+@real_runs.needed
+def test_the_sky_map_of_real_files_shows_the_crab_where_it_is(magicpy, alone):
+    document = magicpy("skymap", "--dl3", str(real_runs.FOLDER), "--out", "maps", "--json").document
     peak = document["peak"]
     assert peak["significance"] > 18
     assert abs(peak["x"]) < 0.05

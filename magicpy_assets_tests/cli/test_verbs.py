@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from magicpy_assets_tests import real_runs
+
 SMALL = "ST0316/za35to50/moderate"
 RUN_TABLE_COLUMNS = {"stage", "source", "cell", "unit", "product", "state", "reason", "command"}
 
@@ -151,8 +153,9 @@ class TestOnTheWholeChain:
         assert all(Path(path).is_file() for path in document["files"])
 
 
-def test_a_spectrum_of_real_dl3_files_needs_no_store(magicpy, alone, real_dl3):
-    told = magicpy("spectrum", "--dl3", str(real_dl3), "--source", "CrabNebula", "--out", "here", "--json")
+@real_runs.needed
+def test_a_spectrum_of_real_dl3_files_needs_no_store(magicpy, alone):
+    told = magicpy("spectrum", "--dl3", str(real_runs.FOLDER), "--source", "CrabNebula", "--out", "here", "--json")
     assert told.code == 0
     amplitude = told.document["parameters"]["amplitude"]
     assert amplitude["value"] == pytest.approx(4.3e-11, rel=0.1)
@@ -168,23 +171,11 @@ def test_a_folder_without_dl3_files_is_named(magicpy, alone):
     assert str(alone) in told.err
 
 
-def test_an_unknown_source_in_dl3_files_names_those_there(magicpy, alone, real_dl3):
-    told = magicpy("spectrum", "--dl3", str(real_dl3), "--source", "CrabNebla")
+@real_runs.needed
+def test_an_unknown_source_in_dl3_files_names_those_there(magicpy, alone):
+    told = magicpy("spectrum", "--dl3", str(real_runs.FOLDER), "--source", "CrabNebla")
     assert told.code == 1
     assert "CrabNebula" in told.err
-
-
-@pytest.fixture
-def real_dl3() -> Path:
-    """The two public MAGIC runs of the Crab Nebula."""
-    import os
-
-    folder = Path(
-        os.environ.get("MAGICPY_REAL_DL3") or Path(__file__).resolve().parents[3] / "shared" / "data" / "magic_crab_dl3"
-    )
-    if not folder.is_dir():
-        pytest.skip("the two public MAGIC runs are not here (MAGICPY_REAL_DL3 names their folder)")
-    return folder
 
 
 def test_with_one_telescope_nothing_is_planned_of_the_other(magicpy, store):

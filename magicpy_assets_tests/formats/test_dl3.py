@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from astropy.io import fits
 from magicpy_assets.core.errors import InputError, MissingInputError
 from magicpy_assets.formats import dl3
 from magicpy_assets.science import spectral_models, spectrum_fit
+from magicpy_assets_tests import real_runs
 
 
 @pytest.fixture(scope="module")
@@ -130,31 +130,24 @@ def test_a_wrong_live_time_in_the_header_is_reported(new_file, tmp_path, caplog)
 
 # --- real MAGIC data -------------------------------------------------------------------------------------------------
 
-REAL = Path(
-    os.environ.get("MAGICPY_REAL_DL3") or Path(__file__).resolve().parents[3] / "shared" / "data" / "magic_crab_dl3"
-)
-needs_real = pytest.mark.skipif(
-    not REAL.is_dir(), reason="the two public MAGIC runs are not here (MAGICPY_REAL_DL3 names their folder)"
-)
-
 
 @pytest.fixture(scope="module")
 def crab():
-    return dl3.open_observations(REAL, source="CrabNebula")
+    return dl3.open_observations(real_runs.FOLDER, source="CrabNebula")
 
 
-@needs_real
+@real_runs.needed
 def test_real_runs_are_read_in_silence_and_left_alone(caplog):
-    before = digests(REAL)
+    before = digests(real_runs.FOLDER)
     with caplog.at_level(logging.WARNING):
-        observations = dl3.open_observations(REAL)
+        observations = dl3.open_observations(real_runs.FOLDER)
     assert observations.ids == ["5029747", "5029748"]
     assert not dl3.is_simulated(observations)
     assert [record.getMessage() for record in caplog.records] == []
-    assert digests(REAL) == before
+    assert digests(real_runs.FOLDER) == before
 
 
-@needs_real
+@real_runs.needed
 def test_real_runs_give_the_crab_spectrum(crab):
     """Amplitude 4.3e-11 at 1 TeV, as measured by others with these two files; the shape is the Crab's."""
     result = spectrum_fit.fit(crab, toy_dl3.CRAB_DEG)
@@ -176,7 +169,7 @@ def test_real_runs_give_the_crab_spectrum(crab):
     assert np.all(np.asarray(points["dnde_ul"]) > 0)
 
 
-@needs_real
+@real_runs.needed
 def test_real_runs_show_the_crab_above_300_gev(crab):
     from magicpy_assets.science import counts
 
@@ -185,7 +178,7 @@ def test_real_runs_show_the_crab_above_300_gev(crab):
     assert result.n_off_regions == 3
 
 
-@needs_real
+@real_runs.needed
 def test_real_runs_have_a_constant_flux(crab):
     from magicpy_assets.science.light_curve import light_curve
 
@@ -196,7 +189,7 @@ def test_real_runs_have_a_constant_flux(crab):
     assert 0.8e-10 < result.mean_flux < 2.0e-10
 
 
-@needs_real
+@real_runs.needed
 def test_real_runs_make_a_sky_map_with_a_flat_background(crab):
     from magicpy_assets.science.skymap import skymap
 

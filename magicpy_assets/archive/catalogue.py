@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterable
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+Version = tuple[tuple[str, int, int], ...]
+"""Name, time of change (ns) and size (bytes) of the file of each night."""
 _STATE = "reports.json"
 _ATTRIBUTES = b"PANDAS_ATTRS"
 """Where Parquet files keep what pandas calls `attrs`."""
@@ -51,7 +54,6 @@ class Catalogue:
         self.archive = archive
         self._folder = layout.catalogue(date.min).parent
         self._state = self._folder / _STATE
-        self._read: tuple[tuple[tuple[str, int, int], ...], pd.DataFrame] | None = None
 
     def refresh(self) -> list[date]:
         """Read the run reports that are new or have changed; returns the MAGIC dates of those nights.
@@ -127,17 +129,14 @@ class Catalogue:
         return False
 
     @property
-    def version(self) -> tuple[tuple[str, int, int], ...]:
+    def version(self) -> Version:
         """What changes whenever a night of the table of runs does."""
         paths = sorted(self._folder.glob("*.parquet"))
         return tuple((path.name, found.st_mtime_ns, found.st_size) for path in paths if (found := path.stat()))
 
     def _all_runs(self) -> pd.DataFrame:
-        """Return the table of all runs, read again only if a night has changed."""
-        version = self.version
-        if self._read is None or self._read[0] != version:
-            self._read = (version, _table_of([self._folder / name for name, *_ in version]))
-        return self._read[1]
+        """Return the table of all runs, read again only if a night has changed; nobody changes it."""
+        return _table_of(self._folder, self.version)
 
     def subruns(self, source: str, nights: list[date]) -> pd.DataFrame:
         """Return the calibrated files of a source in some nights, `core.runs.SUBRUN_COLUMNS`."""
@@ -153,14 +152,16 @@ class Catalogue:
         return pd.DataFrame(rows, columns=[column.name for column in SUBRUN_COLUMNS])
 
 
-def _table_of(paths: list[Path]) -> pd.DataFrame:
+@lru_cache(maxsize=4)
+def _table_of(folder: Path, version: Version) -> pd.DataFrame:
+    """Read all nights of a catalogue: once for all sessions of a process, as sensors open one at every look."""
     import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     runs = pd.DataFrame({column.name: pd.Series(dtype=column.dtype) for column in REPORT_COLUMNS})
-    if paths:
+    if version:
         # Joined before pandas sees them: thousands of small tables would each cost it milliseconds.
-        nights = [pq.ParquetFile(path).read() for path in paths]
+        nights = [pq.ParquetFile(folder / name).read() for name, *_ in version]
         runs = pa.concat_tables(nights, promote_options="default").to_pandas().drop_duplicates("run", keep="last")
     return with_cells(runs).sort_values("start_mjd", ignore_index=True)

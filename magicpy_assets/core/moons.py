@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,7 @@ def of_nsb(nsb: float) -> Moon:
     )
 
 
+@cache
 def cleanings(hv: str = "nominal", optical_filter: str = "none") -> tuple[Cleaning, ...]:
     """Return the rows of the cleaning table for a high-voltage setting and filter, darkest first."""
     wanted = "none" if optical_filter in NO_FILTER else optical_filter.lower()
@@ -147,6 +149,7 @@ class Treatment:
     aside: str = ""
 
 
+@lru_cache(maxsize=200_000)
 def treatment(nsb: float, hv: str = "nominal", optical_filter: str = "none") -> Treatment:
     """Decide how a run is treated: the one rule for plans, programs and documents.
 
@@ -168,6 +171,7 @@ def treatment(nsb: float, hv: str = "nominal", optical_filter: str = "none") -> 
     return Treatment(row)
 
 
+@cache
 def voltage_of(moon: Moon) -> str:
     """Return the high voltage that a moon level is observed with, as far as its forests go: reduced above 8 x dark."""
     bright = all(row.nsb_high <= moon.nsb_low for row in cleanings())

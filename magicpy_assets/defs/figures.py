@@ -35,9 +35,9 @@ def small(full: bytes) -> bytes:
     with Image.open(io.BytesIO(full)) as opened:
         picture = opened.convert("RGB")
     for dpi in SMALL_DPI:
-        size = tuple(max(1, pixels * dpi // FULL_DPI) for pixels in picture.size)
+        width, height = (max(1, pixels * dpi // FULL_DPI) for pixels in picture.size)
         reduced = io.BytesIO()
-        picture.resize(size, Image.Resampling.LANCZOS).quantize(COLOURS).save(reduced, format="png")
+        picture.resize((width, height), Image.Resampling.LANCZOS).quantize(COLOURS).save(reduced, format="png")
         if len(_markdown(reduced.getvalue())) < LARGEST_BYTES:
             return reduced.getvalue()
     return b""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from magicpy_assets.formats import gadf
-from magicpy_assets.formats.dl3 import Entry, entries
+from magicpy_assets.formats.dl3_files import Entry, entries
 
 HDU_INDEX, OBS_INDEX = "hdu-index.fits.gz", "obs-index.fits.gz"
 LOCK = ".dl3-index.lock"

@@ -13,7 +13,7 @@ import toy_dl3
 from astropy.io import fits
 from astropy.time import Time
 
-from magicpy_assets.formats import dl3, dl3_index, gadf
+from magicpy_assets.formats import dl3, dl3_files, dl3_index, gadf
 from magicpy_assets.science.background import field_background
 
 
@@ -90,7 +90,7 @@ def test_what_is_written_comes_back(folder, responses):
 
 
 def test_headers_say_what_was_used(folder, responses):
-    entry = dl3.entries(folder)[0]
+    entry = dl3_files.entries(folder)[0]
     assert entry.simulated
     assert entry.cards["FOREST"] == "toy"
     assert entry.cards["LIVETIME"] == pytest.approx(entry.cards["ONTIME"] * entry.cards["DEADC"])

@@ -158,9 +158,9 @@ def build(
     processes: Annotated[int | None, typer.Option(help="by default one for each core")] = None,
 ) -> None:
     """Make the event library again; goes on where it was stopped."""
-    from magicpy_assets.observatory import library
+    from magicpy_assets.observatory import library_build
     from magicpy_assets.plots.bars import bars
 
     with bars():
-        for path in library.build(folder, shard, processes):
+        for path in library_build.build(folder, shard, processes):
             echo(str(path))

@@ -28,7 +28,7 @@ from magicpy_assets.observatory import library, shards, sky
 from magicpy_assets.observatory.daq import TICKS_PER_S, Recording, record
 from magicpy_assets.observatory.gammas import gamma_rays
 from magicpy_assets.observatory.lidar import laser_columns
-from magicpy_assets.observatory.programme import MONO, STEREO, SUM_TRIGGER, RunPlan
+from magicpy_assets.observatory.run_plans import MONO, STEREO, SUM_TRIGGER, RunPlan
 from magicpy_assets.observatory.shards import Shard
 from magicpy_assets.observatory.showers import ShowerImages
 from magicpy_assets.observatory.telescopes import N_SLICES, SAMPLING_MHZ, Noise, expose, noise_at, pedestal_events

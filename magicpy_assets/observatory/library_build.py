@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from magicpy_assets.core.progress import announce
-from magicpy_assets.observatory import emission
+from magicpy_assets.observatory import emission, emission_tables
 from magicpy_assets.observatory.library import SUFFIX, pack, shipped_folder, unpack
 from magicpy_assets.observatory.shards import Shard, shard, shards
 from magicpy_assets.observatory.showers import ShowerImages, shoot
@@ -31,7 +31,7 @@ def build(folder: Path, names: Iterable[str] | None = None, processes: int | Non
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not emission.is_there():
-        emission.build(shipped_folder() / emission.FILE)
+        emission_tables.build(shipped_folder() / emission.FILE)
     wanted = [shard(name) for name in (names or shards())]
     jobs = [(item.name, piece) for item in wanted for piece in range(item.pieces)]
     jobs = [job for job in jobs if not (folder / f"{job[0]}{SUFFIX}").is_file()]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from magicpy_assets.observatory import cascade, emission, library, sky
+from magicpy_assets.observatory import cascade, emission, library, library_build, shards, sky
 from magicpy_assets.observatory.primaries import (
     Thrown,
     disc_cores,
@@ -226,7 +226,7 @@ def print_hadrons(seconds: float = 6.0) -> None:
 def print_lost() -> None:
     print("\nEvents of the library's kind made by hadrons below its lowest energy")
     for name, low in (("hadron_data_12to16", 60.0), ("hadron_data_24to28", 60.0), ("hadron_data_40to44", 90.0)):
-        item = library.shard(name)
+        item = shards.shard(name)
         seconds = 6.0
         rng = np.random.default_rng(3)
         thrown = hadrons(seconds, item.zd_deg, (low, item.energy_gev[0]), item.radius_m, item.cores, rng)
@@ -238,9 +238,9 @@ def print_lost() -> None:
 def print_speed() -> None:
     print("\nSpeed (events that both telescopes hold, per CPU-second of one process)")
     for name in ("gamma_train_05to35", "gamma_train_35to50", "hadron_off_24to28", "hadron_off_40to44"):
-        item = library.shard(name)
+        item = shards.shard(name)
         begin = time.process_time()
-        images = library.make_piece(item, 0)
+        images = library_build.make_piece(item, 0)
         cpu_s = time.process_time() - begin
         print(
             f"{name}: {len(images) / cpu_s:.0f} events, {len(item.thrown(0)) / cpu_s:.0f} showers of {item.cores} cores"

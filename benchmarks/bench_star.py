@@ -18,7 +18,7 @@ import numpy as np
 import uproot
 
 from magicpy_assets.engine.__main__ import main as engine
-from magicpy_assets.formats import root
+from magicpy_assets.formats import root_writer
 from magicpy_assets.formats.calibrated import Drive, EventChunk, Pedestals, RunInfo, write_calibrated
 from magicpy_assets.observatory.library import open_shard
 from magicpy_assets.observatory.telescopes import expose, noise_at
@@ -119,10 +119,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for compression in given.compressions:
             for basket in given.baskets:
-                root.COMPRESSION = COMPRESSIONS[compression]
+                root_writer.COMPRESSION = COMPRESSIONS[compression]
                 path = Path(folder) / NAME
                 write(path, charge, times, basket)
-                root.COMPRESSION = COMPRESSIONS["zstd"]
+                root_writer.COMPRESSION = COMPRESSIONS["zstd"]
                 run_star(path, Path(folder) / "star")
                 pairs = np.array([in_turn(path, Path(folder) / "star") for _ in range(given.repeats)])
                 ratio = pairs[:, 1] / pairs[:, 0]

@@ -35,7 +35,8 @@ from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.settings import load_settings
 from magicpy_assets.mars.programs import Dl3, Melibea, Star, SuperStar
 from magicpy_assets.observatory import montecarlo, nights, sky
-from magicpy_assets.observatory.programme import RunPlan, programme
+from magicpy_assets.observatory.programme import programme
+from magicpy_assets.observatory.run_plans import RunPlan
 from magicpy_assets.pipeline.run import process
 from magicpy_assets.pipeline.session import open_session
 

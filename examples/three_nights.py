@@ -25,7 +25,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from magicpy_assets.observatory.programme import Observation
+from magicpy_assets.observatory.run_plans import Observation
 from magicpy_assets.observatory.server import Server, serve
 from magicpy_assets.store.records import RECORDS, read_record
 

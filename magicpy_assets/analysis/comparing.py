@@ -93,13 +93,13 @@ def _files(one: Analysis) -> Files:
 
 def _dl3_by_run(folder: Path) -> dict[int, Path]:
     """Find DL3 files by what they hold, whatever they are called."""
-    from magicpy_assets.formats import dl3
+    from magicpy_assets.formats import dl3_files
 
     try:
-        paths = dl3.files(folder)
+        paths = dl3_files.files(folder)
     except MissingInputError:
         return {}
-    entries = [entry for path in paths if (entry := dl3.entry_of(path)) is not None]
+    entries = [entry for path in paths if (entry := dl3_files.entry_of(path)) is not None]
     return _each_once((entry.obs_id, entry.path) for entry in entries)
 
 

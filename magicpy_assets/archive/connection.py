@@ -15,8 +15,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Retry
 
+from magicpy_assets.core.credentials import Secret
 from magicpy_assets.core.errors import AccessDeniedError, ArchiveError, ConfigError
-from magicpy_assets.core.settings import Secret
 
 TRIES = 4
 CONNECT_S, READ_S = 10.0, 120.0

@@ -15,7 +15,7 @@ from magicpy_assets.cli.options import AsJson, echo, echo_json, echo_table
 from magicpy_assets.core.errors import ConfigError, InputError, unknown
 
 if TYPE_CHECKING:
-    from magicpy_assets.observatory.programme import RunPlan
+    from magicpy_assets.observatory.run_plans import RunPlan
     from magicpy_assets.observatory.tree import Tree
 
 app = typer.Typer(no_args_is_help=True, help="The embedded observatory: a simulated MAGIC.")
@@ -85,7 +85,7 @@ def observe(
     as_json: AsJson = False,
 ) -> None:
     """Observe a further night: its runs appear in every data server of this observatory, also in those running."""
-    from magicpy_assets.observatory.programme import Observation
+    from magicpy_assets.observatory.run_plans import Observation
 
     night = _date(date)
     observations = [Observation(night, source, *zenith, angle) for angle in wobble or [35, 215]]
@@ -158,9 +158,9 @@ def build(
     processes: Annotated[int | None, typer.Option(help="by default one for each core")] = None,
 ) -> None:
     """Make the event library again; goes on where it was stopped."""
-    from magicpy_assets.observatory import library
+    from magicpy_assets.observatory import library_build
     from magicpy_assets.plots.bars import bars
 
     with bars():
-        for path in library.build(folder, shard, processes):
+        for path in library_build.build(folder, shard, processes):
             echo(str(path))

@@ -5,13 +5,9 @@ Unknown keys and values that do not fit are refused all at once, with the neares
 
 from __future__ import annotations
 
-import os
-import tomllib
 from collections.abc import Mapping
-from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
@@ -19,40 +15,9 @@ from magicpy_assets.core import periods as known_periods
 from magicpy_assets.core import sources as known_sources
 from magicpy_assets.core.compute_settings import ComputeSettings
 from magicpy_assets.core.errors import ConfigError, InputError, unknown
+from magicpy_assets.core.given_settings import PATHS, PREFIX, find_file, flat, from_environment, nested, read_file
 from magicpy_assets.core.result_settings import Dl3Settings, SpectraSettings
 from magicpy_assets.core.telescopes import ALLOWED, Telescopes, of
-
-FILE_NAME = "magicpy.toml"
-PREFIX = "MAGICPY_"
-CONFIG_VARIABLE = "MAGICPY_CONFIG"
-NO_SETTINGS = frozenset(
-    {
-        CONFIG_VARIABLE,
-        "MAGICPY_DEBUG",
-        "MAGICPY_ARCHIVE_PASSWORD",
-        "MAGICPY_REAL_DL3",
-        "MAGICPY_SCREENSHOTS",
-        "MAGICPY_CODE_HOST",
-        "MAGICPY_CODE_PORT",
-        "MAGICPY_POSTGRES_HOST",
-        "MAGICPY_POSTGRES_PORT",
-        "MAGICPY_POSTGRES_USER",
-        "MAGICPY_POSTGRES_PASSWORD",
-        "MAGICPY_POSTGRES_DATABASE",
-    }
-)
-PATHS = (
-    ("store",),
-    ("compare_with",),
-    ("archive", "in_place"),
-    ("mars", "marssys"),
-    ("mars", "rootsys"),
-    ("compute", "logs"),
-    ("compute", "python"),
-    ("observatory", "cache"),
-)
-LISTS = ("sources", "periods", "telescopes", "mars.keep", "compute.setup", "compute.directives")
-KEYRING_SERVICE = "magicpy_assets"
 
 
 class _Section(BaseModel):
@@ -253,15 +218,15 @@ def load_settings(config: Path | str | None = None, **arguments: Any) -> Setting
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    path = _find_file(config)
+    path = find_file(config)
     layers: list[tuple[str, dict[str, Any]]] = []
     if path is not None:
-        layers.append((str(path), _read_file(path)))
-    layers.append(("environment", _from_environment()))
-    layers.append(("argument", _nested(arguments)))
+        layers.append((str(path), read_file(path)))
+    layers.append(("environment", from_environment()))
+    layers.append(("argument", nested(arguments)))
     faults: list[str] = []
     for origin, layer in layers:
-        for key, value in _flat(layer).items():
+        for key, value in flat(layer).items():
             name = f"{PREFIX}{key.upper().replace('.', '__')}" if origin == "environment" else origin
             if key not in known_keys():
                 faults.append(f"{name}: unknown setting {key!r}{_near(key)}")
@@ -270,7 +235,7 @@ def load_settings(config: Path | str | None = None, **arguments: Any) -> Setting
     if faults:
         raise ConfigError("\n".join(faults), hint="`magicpy doctor` lists all settings")
     try:
-        settings = Settings.model_validate(_nested(values))
+        settings = Settings.model_validate(nested(values))
     except ValidationError as error:
         lines = []
         for fault in error.errors():
@@ -281,114 +246,6 @@ def load_settings(config: Path | str | None = None, **arguments: Any) -> Setting
     return settings
 
 
-class Secret(str):
-    """Text that does not show itself in tracebacks and debuggers."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'"
-
-
-def archive_user(settings: Settings) -> str | None:
-    """Return the login name for the data server: that of the settings, else the one in netrc."""
-    return settings.archive.user or _from_netrc(settings.archive.url)[0]
-
-
-def archive_password(settings: Settings) -> Secret | None:
-    """Return the password for the data server: from the environment, netrc or keyring, in that order.
-
-    Never log it, never put it on a command line.
-    """
-    given = os.environ.get("MAGICPY_ARCHIVE_PASSWORD") or _from_netrc(settings.archive.url)[1]
-    if given:
-        return Secret(given)
-    if settings.archive.user is None:
-        return None
-    import keyring
-    from keyring.errors import KeyringError
-
-    try:
-        found = keyring.get_password(KEYRING_SERVICE, settings.archive.user)
-    except KeyringError:
-        return None
-    return None if found is None else Secret(found)
-
-
-def _from_netrc(url: str) -> tuple[str | None, str | None]:
-    """Return login name and password that netrc holds for the server's host; None for what it does not hold."""
-    host = urlsplit(url).hostname
-    try:
-        entry = netrc(os.environ.get("NETRC")).authenticators(host) if host else None
-    except (FileNotFoundError, NetrcParseError):
-        return None, None
-    return (entry[0] or None, entry[2] or None) if entry else (None, None)
-
-
 def _near(key: str) -> str:
     hint = unknown("setting", key, known_keys()).hint or ""
     return f" ({hint})" if hint.startswith("did you mean") else ""
-
-
-def _find_file(config: Path | str | None) -> Path | None:
-    named = config or os.environ.get(CONFIG_VARIABLE)
-    if named:
-        path = Path(named)
-        if not path.is_file():
-            raise ConfigError(f"there is no settings file {path}")
-        return path
-    here = Path.cwd()
-    return next((folder / FILE_NAME for folder in (here, *here.parents) if (folder / FILE_NAME).is_file()), None)
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
-    # A relative path in the file is meant from the file's own folder.
-    for *sections, name in PATHS:
-        place = values
-        for section in sections:
-            place = place.get(section, {}) if isinstance(place, dict) else {}
-        if isinstance(place, dict) and isinstance(place.get(name), str):
-            place[name] = str(path.absolute().parent / Path(place[name]).expanduser())
-    return values
-
-
-def is_setting(variable: str) -> bool:
-    """Tell whether a variable of the environment sets something here."""
-    return variable.startswith(PREFIX) and variable not in NO_SETTINGS
-
-
-def _from_environment() -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in os.environ.items():
-        if is_setting(name):
-            key = name.removeprefix(PREFIX).lower().replace("__", ".")
-            found[key] = tuple(value.split(",")) if key in LISTS else value
-    return _nested(found)
-
-
-def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, value in values.items():
-        *sections, name = key.split(".")
-        place = result
-        for section in sections:
-            place = place.setdefault(section, {})
-        if isinstance(value, Mapping):
-            place.setdefault(name, {}).update(value)
-        else:
-            place[name] = value
-    return result
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            result |= _flat(value, f"{prefix}{key}.")
-        else:
-            result[prefix + key] = value
-    return result

@@ -37,6 +37,7 @@ from magicpy_assets.engine.dl3_inputs import (
 )
 from magicpy_assets.formats import gadf
 from magicpy_assets.formats.dl3_index import write_index
+from magicpy_assets.formats.gadf_cards import RunCards
 from magicpy_assets.formats.runcard import Runcard
 from magicpy_assets.science.background import FieldBackground, field_background
 from magicpy_assets.science.cuts import CutRules, Cuts, find_cuts
@@ -181,9 +182,9 @@ def _report_live_time(live: LiveTime, events: RunEvents, log: Log) -> None:
 
 def _cards(
     events: RunEvents, name: DataFile, live: LiveTime, extra: dict[str, tuple[Any, str]], zd_deg: float
-) -> gadf.RunCards:
+) -> RunCards:
     pointing = events.pointing
-    return gadf.RunCards(
+    return RunCards(
         obs_id=name.run,
         source=name.source,
         source_deg=_position(events, name),
@@ -248,7 +249,7 @@ def _versions(provenance: dict[str, str]) -> dict[str, tuple[Any, str]]:
     return cards | {"DL3VERS": (__version__, "version of dl3")}
 
 
-def _background(events: gadf.EventColumns, cards: gadf.RunCards, log: Log) -> FieldBackground:
+def _background(events: gadf.EventColumns, cards: RunCards, log: Log) -> FieldBackground:
     """Background of the run's own field, with the source and other known ones taken out."""
     x, y = tangent_plane(events.ra_deg, events.dec_deg, *cards.pointing_deg)
     others = neighbours(cards.source_deg)

@@ -36,7 +36,8 @@ from magicpy_assets.formats.calibrated_tables import (
     RunInfo,
     Table,
 )
-from magicpy_assets.formats.root import CARDS, Writer, characters, columns_of
+from magicpy_assets.formats.root import CARDS
+from magicpy_assets.formats.root_writer import Writer, characters, columns_of
 from magicpy_assets.science.camera import N_PIXELS, N_SLOTS
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from magicpy_assets.core.errors import MagicpyError
-from magicpy_assets.formats import dl3
+from magicpy_assets.formats import dl3, dl3_files
 
 GOOD, NOTE, WARNING, ERROR = "good", "note", "warning", "error"
 VERDICTS = (GOOD, NOTE, WARNING, ERROR)
@@ -64,7 +64,7 @@ def check(place: Path | str) -> list[Finding]:
         If there is no FITS file.
     """
     found: list[Finding] = []
-    for path in dl3.files(place):
+    for path in dl3_files.files(place):
         found += check_file(path)
     return found + _check_index(Path(place))
 
@@ -112,7 +112,7 @@ def _fitsverify(path: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _keywords(path: Path) -> Iterator[tuple[str, str, str]]:
-    with dl3.opened(path) as hdus:
+    with dl3_files.opened(path) as hdus:
         kinds = {_kind(hdu): hdu for hdu in hdus[1:]}
         for kind in ("EVENTS", "GTI"):
             if kind not in kinds:
@@ -159,7 +159,7 @@ def _rule(rule: dict[str, str], hdu: Any) -> Iterator[tuple[str, str, str]]:
 
 
 def _contents(path: Path) -> Iterator[tuple[str, str, str]]:
-    with dl3.opened(path) as hdus:
+    with dl3_files.opened(path) as hdus:
         kinds = {_kind(hdu): hdu for hdu in hdus[1:]}
         events, gti = kinds.get("EVENTS"), kinds.get("GTI")
         if events is None or gti is None:
@@ -264,7 +264,7 @@ def _check_index(place: Path) -> list[Finding]:
 
     if not place.is_dir():
         return []
-    names = [path.name for path in sorted(place.iterdir()) if path.name in dl3.INDEX_NAMES]
+    names = [path.name for path in sorted(place.iterdir()) if path.name in dl3_files.INDEX_NAMES]
     if not names:
         advice = "magicpy reads without; gammapy's DataStore wants them: magicpy dl3 index"
         return [Finding(place.name, "index", NOTE, "there are no index files", advice)]
@@ -276,7 +276,7 @@ def _check_index(place: Path) -> list[Finding]:
             obs_name = next((name for name in names if name.startswith("obs-")), "")
             store = DataStore.from_dir(place, hdu_name or "hdu-index.fits.gz", obs_name or "obs-index.fits.gz")
             listed = {str(name).strip() for name in store.hdu_table["FILE_NAME"]}
-            for name in sorted({path.name for path in dl3.files(place)} ^ listed):
+            for name in sorted({path.name for path in dl3_files.files(place)} ^ listed):
                 text = f"{name} is {'listed, but not there' if name in listed else 'not listed'}"
                 found.append(Finding(place.name, "index", ERROR, text, again))
             found += [

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from magicpy_assets.formats import gadf
-from magicpy_assets.formats.dl3 import Entry, entries
+from magicpy_assets.formats import gadf, gadf_cards
+from magicpy_assets.formats.dl3_files import Entry, entries
 
 HDU_INDEX, OBS_INDEX = "hdu-index.fits.gz", "obs-index.fits.gz"
 LOCK = ".dl3-index.lock"
@@ -71,7 +71,7 @@ def _hdu_table(found: list[Entry], folder: Path) -> Any:
     for name, words in zip(names, zip(*rows, strict=True), strict=True):
         columns.append(fits.Column(name, f"{max(map(len, words))}A", array=np.array(words)))
     table = fits.BinTableHDU.from_columns(columns, name="HDU_INDEX")
-    gadf.put_cards(table.header, gadf.index_cards("HDU"))
+    gadf_cards.put_cards(table.header, gadf_cards.index_cards("HDU"))
     return table
 
 
@@ -89,5 +89,5 @@ def _obs_table(found: list[Entry]) -> Any:
     simulated = np.array([entry.simulated for entry in found])
     columns.append(fits.Column("SIMULATD", "L", array=simulated))
     table = fits.BinTableHDU.from_columns(columns, name="OBS_INDEX")
-    gadf.put_cards(table.header, gadf.index_cards("OBS"))
+    gadf_cards.put_cards(table.header, gadf_cards.index_cards("OBS"))
     return table

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from magicpy_assets.core.errors import InputError
-from magicpy_assets.formats.root import PROVENANCE, Writer, open_root, read, read_cards, tree_of
+from magicpy_assets.formats.root import PROVENANCE, open_root, read, read_cards, tree_of
+from magicpy_assets.formats.root_writer import Writer
 from magicpy_assets.science.energy_table import EnergyTable
 from magicpy_assets.science.forest import Forest
 

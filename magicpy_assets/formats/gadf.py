@@ -1,65 +1,39 @@
-"""Writing DL3 in GADF: the pieces of one run's FITS file, and the index files of a folder.
+"""Writing DL3 in GADF: the pieces of one run's FITS file.
 
-The rules are those of "Data formats for gamma-ray astronomy" v0.3 as gammapy reads them. Times are seconds of
-terrestrial time since the reference date, so leap seconds cannot hurt. Reading is in
-:mod:`magicpy_assets.formats.dl3`.
+The rules are those of "Data formats for gamma-ray astronomy" v0.3 as gammapy reads them. What the headers say is in
+:mod:`magicpy_assets.formats.gadf_cards`, reading in :mod:`magicpy_assets.formats.dl3`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from magicpy_assets.core.telescopes import STEREO, Telescopes
+from magicpy_assets.formats.gadf_cards import (
+    CREATOR,
+    RunCards,
+    class_cards,
+    observation_cards,
+    place_cards,
+    put_cards,
+    response_cards,
+    seconds,
+    time_cards,
+)
 from magicpy_assets.science.background import FieldBackground
 from magicpy_assets.science.cuts import Cuts
 from magicpy_assets.science.irf import OFFSET_EDGES_DEG, POINT_LIKE, RAD_EDGES_DEG, Responses
-from magicpy_assets.science.site import HEIGHT_M, LATITUDE_DEG, LONGITUDE_DEG
-from magicpy_assets.version import __version__
 
 Floats = NDArray[np.float64]
 
-HDUDOC = "https://github.com/open-gamma-ray-astro/gamma-astro-data-formats"
-HDUVERS = "0.3"
-TEXT_LENGTH, COMMENT_LENGTH = 68, 47
-CREATOR = f"magicpy_assets {__version__}"
 FIELD_DEG = 2.0
 """How far full-enclosure responses are said to reach."""
-MJDREFI, MJDREFF = 51544, 0.5
-
-
-@dataclass(frozen=True)
-class RunCards:
-    """What the headers of one run say. Angles in deg (ICRS), times in MJD (UTC).
-
-    `extra` are cards of our own (name of at most eight letters to value and comment): forest, simulations, cuts,
-    program, and whether the data is simulated.
-    """
-
-    obs_id: int
-    source: str
-    source_deg: tuple[float, float]
-    pointing_deg: tuple[float, float]
-    zd_deg: float
-    az_deg: float
-    intervals_mjd: Floats
-    dead_fraction: float
-    origin: str = "MAGIC"
-    extra: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
-    telescopes: Telescopes = STEREO
-
-    @property
-    def on_time_s(self) -> float:
-        """Sum of the good time intervals, in the time in which they are written."""
-        edges = seconds(self.intervals_mjd)
-        return float((edges[:, 1] - edges[:, 0]).sum())
 
 
 @dataclass(frozen=True)
@@ -75,14 +49,6 @@ class EventColumns:
     multiplicity: NDArray[np.int16]
     alt_deg: Floats
     az_deg: Floats
-
-
-def seconds(mjd_utc: Floats) -> Floats:
-    """Seconds of terrestrial time from the reference date (J2000.0) to times in MJD (UTC)."""
-    from astropy.time import Time
-
-    days = Time(np.asarray(mjd_utc, dtype=np.float64), format="mjd", scale="utc").tt
-    return np.asarray(((days.jd1 - 2400000.5 - MJDREFI) + (days.jd2 - MJDREFF)) * 86400.0, dtype=np.float64)
 
 
 def run_hdus(
@@ -137,7 +103,7 @@ def events_hdu(cards: RunCards, events: EventColumns) -> Any:
     ]
     hdu = fits.BinTableHDU.from_columns(columns, name="EVENTS")
     edges = seconds(cards.intervals_mjd)
-    put_cards(hdu.header, _class_cards("EVENTS"))
+    put_cards(hdu.header, class_cards("EVENTS"))
     put_cards(
         hdu.header,
         {
@@ -147,9 +113,9 @@ def events_hdu(cards: RunCards, events: EventColumns) -> Any:
             "ONTIME": (cards.on_time_s, "[s] sum of good time intervals"),
             "LIVETIME": (cards.on_time_s * (1 - cards.dead_fraction), "[s] ONTIME x DEADC"),
             "DEADC": (1 - cards.dead_fraction, "share of the time that was live"),
-            **_observation_cards(cards),
-            **_time_cards(),
-            **_place_cards(),
+            **observation_cards(cards),
+            **time_cards(),
+            **place_cards(),
             "EV_CLASS": ("gamma-like, cuts in HDU GH_CUTS", "selection of events"),
             "NTEL": (len(cards.telescopes.numbers), "number of telescopes"),
             "TELLIST": (",".join(f"M{number}" for number in cards.telescopes.numbers), "telescopes"),
@@ -157,24 +123,6 @@ def events_hdu(cards: RunCards, events: EventColumns) -> Any:
         },
     )
     return hdu
-
-
-def _observation_cards(cards: RunCards) -> dict[str, tuple[Any, str]]:
-    return {
-        "EQUINOX": (2000.0, "equinox"),
-        "RADECSYS": ("ICRS", "reference frame"),
-        "ORIGIN": (cards.origin, "who made the data"),
-        "TELESCOP": ("MAGIC", "telescope"),
-        "INSTRUME": (f"MAGIC {cards.telescopes.text}", "instrument"),
-        "OBJECT": (cards.source, "observed source"),
-        "RA_OBJ": (cards.source_deg[0], "[deg] source"),
-        "DEC_OBJ": (cards.source_deg[1], "[deg] source"),
-        "OBS_MODE": ("POINTING", "observation mode"),
-        "RA_PNT": (cards.pointing_deg[0], "[deg] pointing"),
-        "DEC_PNT": (cards.pointing_deg[1], "[deg] pointing"),
-        "ALT_PNT": (90.0 - cards.zd_deg, "[deg] mean altitude"),
-        "AZ_PNT": (cards.az_deg, "[deg] mean azimuth, from north through east"),
-    }
 
 
 def gti_hdu(cards: RunCards) -> Any:
@@ -187,7 +135,7 @@ def gti_hdu(cards: RunCards) -> Any:
         fits.Column("STOP", "D", unit="s", array=edges[:, 1]),
     ]
     hdu = fits.BinTableHDU.from_columns(columns, name="GTI")
-    put_cards(hdu.header, {**_class_cards("GTI"), "OBS_ID": cards.obs_id, **_time_cards()})
+    put_cards(hdu.header, {**class_cards("GTI"), "OBS_ID": cards.obs_id, **time_cards()})
     return hdu
 
 
@@ -207,7 +155,7 @@ def pointing_hdu(cards: RunCards, pointing: Mapping[str, Floats] | None) -> Any:
         fits.Column("AZ_PNT", "D", unit="deg", array=pointing["az_deg"]),
     ]
     hdu = fits.BinTableHDU.from_columns(columns, name="POINTING")
-    put_cards(hdu.header, {**_class_cards("POINTING"), "OBS_ID": cards.obs_id, **_time_cards(), **_place_cards()})
+    put_cards(hdu.header, {**class_cards("POINTING"), "OBS_ID": cards.obs_id, **time_cards(), **place_cards()})
     return hdu
 
 
@@ -248,7 +196,7 @@ def response_hdus(cards: RunCards, responses: Responses) -> list[Any]:
             table, true_edges, RAD_EDGES_DEG * u.deg, offsets, extname="POINT SPREAD FUNCTION"
         )
     for hdu in (area, dispersion, directions):
-        put_cards(hdu.header, {**_response_cards(cards), "MCWINDOW": (responses.text, "simulations used")})
+        put_cards(hdu.header, {**response_cards(cards), "MCWINDOW": (responses.text, "simulations used")})
         put_cards(hdu.header, {"OFFSETMC": ("{:g}-{:g} deg".format(*OFFSET_EDGES_DEG), "offsets simulated")})
     return [area, dispersion, directions]
 
@@ -269,7 +217,7 @@ def background_hdu(cards: RunCards, background: FieldBackground) -> Any:
     header = hdu.header
     hdu = fits.BinTableHDU.from_columns([*hdu.columns, error], name=hdu.name)
     put_cards(hdu.header, {name: (header[name], header.comments[name]) for name in header if _is_class(name)})
-    put_cards(hdu.header, _response_cards(cards))
+    put_cards(hdu.header, response_cards(cards))
     put_cards(hdu.header, {"BKGEVTS": (background.n_events, "events"), "BKGTEXT": (background.text, "made from")})
     return hdu
 
@@ -301,67 +249,3 @@ def cuts_hdu(cards: RunCards, cuts: Cuts) -> Any:
         },
     )
     return hdu
-
-
-def put_cards(header: Any, cards: Mapping[str, Any]) -> None:
-    """Set cards so that each fits its 80 characters: a long comment is cut, then a long text."""
-    for name, card in cards.items():
-        value, comment = card if isinstance(card, tuple) else (card, "")
-        if isinstance(value, str):
-            while len(value) + value.count("'") > TEXT_LENGTH:  # FITS writes an apostrophe twice
-                value = value[:-1]
-            comment = comment[: max(0, TEXT_LENGTH - 3 - max(8, len(value) + value.count("'")))]
-        header[name] = (value, comment[:COMMENT_LENGTH])
-
-
-def _response_cards(cards: RunCards) -> dict[str, Any]:
-    return {
-        "HDUVERS": (HDUVERS, "version of the format"),
-        "DATE": (_now(), "when this was made"),
-        "OBS_ID": (cards.obs_id, "run number"),
-        "TELESCOP": "MAGIC",
-        "INSTRUME": f"MAGIC {cards.telescopes.text}",
-        **cards.extra,
-    }
-
-
-def _now() -> str:
-    """Time of writing as FITS wants it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def _class_cards(kind: str) -> dict[str, tuple[str, str]]:
-    return {
-        "HDUCLASS": ("GADF", "format"),
-        "HDUDOC": (HDUDOC, "its description"),
-        "HDUVERS": (HDUVERS, "its version"),
-        "HDUCLAS1": (kind, "kind of table"),
-        "CREATOR": (CREATOR, "program"),
-        "DATE": (_now(), "when this was made"),
-    }
-
-
-def _time_cards() -> dict[str, tuple[Any, str]]:
-    return {
-        "MJDREFI": (MJDREFI, "[d] reference date, whole part"),
-        "MJDREFF": (MJDREFF, "[d] reference date, fraction"),
-        "TIMEUNIT": ("s", "unit of times"),
-        "TIMESYS": ("TT", "time scale"),
-        "TIMEREF": ("LOCAL", "where times were taken"),
-    }
-
-
-def _place_cards() -> dict[str, tuple[Any, str]]:
-    return {
-        "GEOLON": (LONGITUDE_DEG, "[deg] longitude, east positive"),
-        "GEOLAT": (LATITUDE_DEG, "[deg] latitude"),
-        "ALTITUDE": (HEIGHT_M, "[m] above sea level"),
-    }
-
-
-def index_cards(kind: str) -> dict[str, Any]:
-    """Cards of an index table: `kind` is HDU or OBS."""
-    cards: dict[str, Any] = {**_class_cards("INDEX"), "HDUCLAS2": kind}
-    if kind == "OBS":
-        cards |= {**_time_cards(), **_place_cards()}
-    return cards

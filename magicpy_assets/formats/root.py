@@ -1,13 +1,13 @@
-"""MARS trees through uproot: which branch is which column, reading with clear errors, writing flat trees.
+"""MARS trees through uproot: which branch is which column, reading with clear errors.
 
 Files of MARS itself and our own are read alike: branches are found by their flat name (`MHillas.fSize`), whether or not
-they hang below an object branch (`MHillas./MHillas.fSize`); unknown branches are left alone.
+they hang below an object branch (`MHillas./MHillas.fSize`); unknown branches are left alone. Writing is in
+:mod:`magicpy_assets.formats.root_writer`.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,8 +27,6 @@ CARDS = "MSimulation.fCards"
 """Branch of `RunHeaders` that says, as JSON text, what is simulated and how; absent in real data."""
 PROVENANCE = "MProvenance.fCards"
 """Branch of `RunHeaders` that says, as JSON text, by which programs and from what a file was made."""
-COMPRESSION = uproot.ZSTD(1)
-_SIZED = re.compile(r"\[(\d+)\]$")
 _COUNTED, _COUNT = 0x40000000, 0x3FFFFFFF
 _TREE_VERSIONS, _TREE_BASES = range(16, 21), 4
 """Versions of TTree that begin with four base classes and then the number of entries: those of ROOT 5.12 to 6."""
@@ -256,100 +254,6 @@ def read_cards(file: Any, path: Path, branch: str = CARDS) -> dict[str, str]:
         return {}
     found = read(tree_of(file, "RunHeaders", path), branch, path, optional=True)
     return dict(json.loads(str(found[0]))) if found is not None and len(found) else {}
-
-
-class Writer:
-    """Writes a ROOT file of flat trees. Use it as a context manager on a temporary name."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file = uproot.recreate(path, compression=COMPRESSION)
-        self._sized: set[str] = set()
-        self._made: set[str] = set()
-
-    def tree(self, name: str, columns: Mapping[str, Any]) -> None:
-        """Write a tree, or more entries of it, from arrays by branch name: (n,) numbers, (n, m) arrays, or text."""
-        content = {self._safe(branch): _content(values) for branch, values in columns.items()}
-        if name not in self._made:
-            self._file.mktree(name, {branch: _type(values) for branch, values in content.items()})
-            self._made.add(name)
-        self._file[name].extend(content)
-
-    def header(self, columns: Mapping[str, Any]) -> None:
-        """Write the tree `RunHeaders` with its single entry; values are scalars, arrays or text."""
-        self.tree("RunHeaders", {branch: _single(value) for branch, value in columns.items()})
-
-    def _safe(self, branch: str) -> str:
-        """Rename `x[80]` to `x_80_` while writing: uproot would read the brackets as a dimension."""
-        match = _SIZED.search(branch)
-        if match is None:
-            return branch
-        safe = _SIZED.sub(f"_{match[1]}_", branch)
-        self._sized.add(safe)
-        return safe
-
-    def close(self) -> None:
-        """Finish the file and put the brackets back into the names."""
-        self._file.close()
-        if not self._sized:
-            return
-        content = bytearray(self.path.read_bytes())
-        for safe in self._sized:
-            bracketed = re.sub(r"_(\d+)_$", r"[\1]", safe)
-            old, new = _text(safe), _text(bracketed)
-            content = content.replace(old, new)
-        self.path.write_bytes(content)
-
-    def __enter__(self) -> Writer:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self._file.close()
-
-
-def _text(name: str) -> bytes:
-    """Return a name as ROOT stores it: a length byte, then the characters."""
-    return bytes([len(name)]) + name.encode()
-
-
-def _single(value: Any) -> Any:
-    if isinstance(value, str):
-        return [value]
-    return np.asarray(value)[None, ...]
-
-
-def _type(values: Any) -> Any:
-    """Return the type by which uproot makes the branch."""
-    return values.dtype if isinstance(values, np.ndarray) else ak.type(values).content
-
-
-def _content(values: Any) -> Any:
-    """Turn values into what uproot writes: regular (n, m) arrays become jagged ones, as in MARS files."""
-    if isinstance(values, list):
-        return ak.Array(values)
-    array = np.ascontiguousarray(values)
-    if array.dtype == object:
-        return ak.Array([str(item) for item in array])
-    if array.dtype == np.bool_:
-        array = array.astype(np.uint8)
-    if array.ndim == 1:
-        return array
-    offsets = ak.index.Index64(np.arange(len(array) + 1, dtype=np.int64) * array.shape[1])
-    return ak.Array(ak.contents.ListOffsetArray(offsets, ak.contents.NumpyArray(array.reshape(-1))))
-
-
-def columns_of(table: Mapping[str, Any], branches: Iterable[Branch]) -> dict[str, Array]:
-    """Return the columns of a table under their branch names and in the dtypes of the branches."""
-    return {item.branch: np.asarray(table[item.column]).astype(item.dtype) for item in branches if item.column in table}
-
-
-def characters(text: str, length: int) -> NDArray[np.int8]:
-    """Return text as the zero-padded character array of MARS headers."""
-    raw = text.encode("ascii", errors="replace")[: length - 1]
-    return np.frombuffer(raw.ljust(length, b"\0"), dtype=np.int8).copy()
 
 
 def text_of(values: Array) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from magicpy_assets.formats import gadf
+from magicpy_assets.formats import gadf, gadf_cards
 from magicpy_assets.science.field import EXCLUSION_RADIUS_DEG, OTHER_RADIUS_DEG
 from magicpy_assets.science.skymap import DISC_DEG, RING_DEG, SkymapResult
 
@@ -25,7 +25,7 @@ def write_skymap(result: SkymapResult, path: Path) -> Path:
 
     cards = _cards(result)
     hdus = [fits.PrimaryHDU()]
-    gadf.put_cards(hdus[0].header, cards)
+    gadf_cards.put_cards(hdus[0].header, cards)
     images = {
         "SIGNIFICANCE": (result.significance, "sigma"),
         "EXCESS": (result.excess, "count"),
@@ -34,12 +34,12 @@ def write_skymap(result: SkymapResult, path: Path) -> Path:
     }
     for name, (values, unit) in images.items():
         image = fits.ImageHDU(np.asarray(values[:, ::-1], dtype=np.float32), name=name)
-        gadf.put_cards(image.header, {**_sky_cards(result), **cards})
+        gadf_cards.put_cards(image.header, {**_sky_cards(result), **cards})
         if unit == "count":  # FITS knows no unit for significance
             image.header["BUNIT"] = unit
         hdus.append(image)
     for table in (_distribution(result), _sources(result)):
-        gadf.put_cards(table.header, cards)
+        gadf_cards.put_cards(table.header, cards)
         hdus.append(table)
     gadf.write(path, fits.HDUList(hdus))
     return path
@@ -47,7 +47,7 @@ def write_skymap(result: SkymapResult, path: Path) -> Path:
 
 def _cards(result: SkymapResult) -> dict[str, Any]:
     return {
-        "CREATOR": (gadf.CREATOR, "program"),
+        "CREATOR": (gadf_cards.CREATOR, "program"),
         "OBJECT": (result.exposure.source, "source"),
         "SIMULATD": (result.simulated, "simulated data"),
         "LIVETIME": (result.live_time_s, "[s] live time"),
@@ -115,6 +115,8 @@ def write_no_map(why: str, path: Path) -> Path:
     from astropy.io import fits
 
     hdus = fits.HDUList([fits.PrimaryHDU()])
-    gadf.put_cards(hdus[0].header, {"CREATOR": (gadf.CREATOR, "program"), "NOMAP": (why, "why there is no map")})
+    gadf_cards.put_cards(
+        hdus[0].header, {"CREATOR": (gadf_cards.CREATOR, "program"), "NOMAP": (why, "why there is no map")}
+    )
     gadf.write(path, hdus)
     return path

@@ -24,9 +24,6 @@ from magicpy_assets.formats.root import (
     CARDS,
     PROVENANCE,
     Branch,
-    Writer,
-    characters,
-    columns_of,
     has_tree,
     open_root,
     read,
@@ -35,6 +32,7 @@ from magicpy_assets.formats.root import (
     text_of,
     tree_of,
 )
+from magicpy_assets.formats.root_writer import Writer, characters, columns_of
 from magicpy_assets.version import __version__
 
 if TYPE_CHECKING:

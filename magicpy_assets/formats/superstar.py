@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from magicpy_assets.formats.calibrated import DRIVE, EVENT, MC_EVENT, ORIGINAL_MC, TIME, RunInfo
-from magicpy_assets.formats.root import Branch, Writer, columns_of, open_root, read_table, tree_of
+from magicpy_assets.formats.root import Branch, open_root, read_table, tree_of
+from magicpy_assets.formats.root_writer import Writer, columns_of
 from magicpy_assets.formats.star import IMAGE, POINTING, SOURCE, write_headers
 
 if TYPE_CHECKING:

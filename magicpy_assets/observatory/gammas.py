@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from magicpy_assets.observatory.library import TIME_STEP_NS, Shard
+from magicpy_assets.observatory.library import TIME_STEP_NS
 from magicpy_assets.observatory.primaries import Thrown, disc_cores
-from magicpy_assets.observatory.programme import RunPlan
+from magicpy_assets.observatory.run_plans import RunPlan
+from magicpy_assets.observatory.shards import Shard
 from magicpy_assets.observatory.showers import ShowerImages, shoot
 from magicpy_assets.observatory.sky import Field, stream
 from magicpy_assets.science.pointing import altaz_of

@@ -1,21 +1,15 @@
 """The event library: simulated events without noise, shipped with the package; nights and Monte Carlo are made of them.
 
-Shards are listed in `tables/shards.csv`: hadrons by pointing window, for data and for OFF fields, counted in seconds of
-sky; gamma rays for training and test, counted in showers. Each has a seed of its own, so no shower is in two shards.
-`build` makes them again from nothing, piece by piece, in several processes, and goes on where it was stopped.
+Its shards are listed in :mod:`magicpy_assets.observatory.shards`, a file each; they are made by
+:mod:`magicpy_assets.observatory.library_build`.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
-import logging
 import lzma
-import os
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -24,123 +18,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from magicpy_assets.core import zeniths
-from magicpy_assets.core.errors import InputError, MissingInputError, unknown
-from magicpy_assets.core.progress import announce
-from magicpy_assets.observatory import emission
-from magicpy_assets.observatory.primaries import Thrown, hadrons, ring_gammas
-from magicpy_assets.observatory.showers import (
-    E_PAR_SHARE,
-    MIN_PHE,
-    MODEL,
-    MODEL_VERSION,
-    PIXEL_FIELDS,
-    ShowerImages,
-    shoot,
-)
+from magicpy_assets.core.errors import InputError, MissingInputError
+from magicpy_assets.observatory.shards import Shard, shard, shards
+from magicpy_assets.observatory.showers import E_PAR_SHARE, MIN_PHE, MODEL, MODEL_VERSION, PIXEL_FIELDS, ShowerImages
 from magicpy_assets.science.camera import PITCH_MM, PIXEL_X_MM, PIXEL_Y_MM, pixel_of
-
-logger = logging.getLogger(__name__)
 
 TIME_STEP_NS = 0.4
 SUFFIX = ".npz.xz"
-SECONDS_PER_PIECE = 10.0
-SHOWERS_PER_PIECE = 500
 MOVE_PITCHES = 4
 """How far, in pixels, showers are moved that are used again."""
 
 
-@dataclass(frozen=True)
-class Shard:
-    """A part of the library: its row in the table."""
-
-    name: str
-    kind: str
-    use: str
-    zenith: str
-    zd_deg: tuple[float, float]
-    amount: float
-    energy_gev: tuple[float, float]
-    index: float
-    radius_m: float
-    cores: int
-    seed: int
-    az_deg: tuple[float, float] = (0.0, 360.0)
-    """Of gamma rays; those that ship come from all sides."""
-
-    @property
-    def pieces(self) -> int:
-        """Number of pieces it is made in."""
-        return round(self.amount / (SECONDS_PER_PIECE if self.kind == "hadron" else SHOWERS_PER_PIECE))
-
-    def thrown(self, piece: int) -> Thrown:
-        """Return the showers of one piece, the same at every call."""
-        rng = np.random.default_rng([self.seed, piece])
-        if self.kind == "hadron":
-            return hadrons(SECONDS_PER_PIECE, self.zd_deg, self.energy_gev, self.radius_m, self.cores, rng)
-        return ring_gammas(
-            SHOWERS_PER_PIECE, self.zd_deg, self.energy_gev, self.index, self.radius_m, self.cores, rng, self.az_deg
-        )
-
-    def all_thrown(self) -> Thrown:
-        """Return every shower that was thrown for this shard, seen or not, in the order of `ShowerImages.shower`."""
-        pieces = [self.thrown(piece) for piece in range(self.pieces)]
-        return Thrown(*(np.concatenate([getattr(piece, item.name) for piece in pieces]) for item in fields(Thrown)))
-
-
-@cache
-def shards() -> dict[str, Shard]:
-    """Return the shards of the table by name."""
-    text = resources.files("magicpy_assets.observatory").joinpath("tables", "shards.csv").read_text(encoding="utf-8")
-    found = {}
-    for row in csv.DictReader(text.splitlines()):
-        found[row["name"]] = Shard(
-            name=row["name"],
-            kind=row["kind"],
-            use=row["use"],
-            zenith=row["zenith"],
-            zd_deg=(float(row["zd_low_deg"]), float(row["zd_high_deg"])),
-            amount=float(row["amount"]),
-            energy_gev=(float(row["energy_low_gev"]), float(row["energy_high_gev"])),
-            index=float(row["index"] or 0),
-            radius_m=float(row["radius_m"]),
-            cores=int(row["cores"]),
-            seed=int(row["seed"]),
-        )
-    return found
-
-
-def shard(name: str) -> Shard:
-    """Return the shard with that name."""
-    if name not in shards():
-        raise unknown("library shard", name, shards())
-    return shards()[name]
-
-
-def find(*, use: str, zenith: str | None = None, zd_deg: float | None = None) -> Shard:
-    """Return the shard for a use (`data`, `off`, `mc_train`, `mc_test`) and a zenith range or distance.
-
-    Hadrons are made in windows of a few degrees: of those in the zenith range, the nearest one serves.
-
-    Raises
-    ------
-    InputError
-        If the library has none, with the zenith ranges that it has.
-    """
-    wanted = zeniths.of(zd_deg).name if zenith is None and zd_deg is not None else zenith
-    candidates = [item for item in shards().values() if item.use == use and item.zenith == wanted]
-    if not candidates:
-        known = ", ".join(sorted({item.zenith for item in shards().values() if item.use == use}))
-        raise InputError(f"the event library has no {use} shard for zenith range {wanted}; it has {known}")
-    return min(candidates, key=lambda item: abs(0.5 * sum(item.zd_deg) - (zd_deg or 0.0)))
-
-
-def _folder() -> Path:
+def shipped_folder() -> Path:
+    """Return the folder of the library that ships with the package."""
     return Path(str(resources.files("magicpy_assets.observatory").joinpath("library")))
 
 
 def _file(name: str) -> Path:
-    return _folder() / f"{name}{SUFFIX}"
+    return shipped_folder() / f"{name}{SUFFIX}"
 
 
 @cache
@@ -161,7 +56,7 @@ def open_shard(name: str, folder: Path | None = None) -> ShowerImages:
     with lzma.open(path) as file:
         packed = io.BytesIO(file.read())
     with np.load(packed) as found:
-        return _unpacked(found)
+        return unpack(found)
 
 
 def sky_slice(item: Shard, begin_s: float, end_s: float) -> tuple[ShowerImages, NDArray[np.float64]]:
@@ -252,92 +147,7 @@ def cards(item: Shard) -> dict[str, str]:
     }
 
 
-def build(folder: Path, names: Iterable[str] | None = None, processes: int | None = None) -> list[Path]:
-    """Make shards (all by default) in a folder; pieces that are there already are not made again.
-
-    Without the emission tables, they are made first, in the package: showers are simulated with those alone.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    if not emission.is_there():
-        emission.build(_folder() / emission.FILE)
-    wanted = [shard(name) for name in (names or shards())]
-    jobs = [(item.name, piece) for item in wanted for piece in range(item.pieces)]
-    jobs = [job for job in jobs if not (folder / f"{job[0]}{SUFFIX}").is_file()]
-    done = 0
-    with ProcessPoolExecutor(processes) as pool:
-        futures = {pool.submit(_build_piece, folder, name, piece): name for name, piece in jobs}
-        left = {item.name: item.pieces for item in wanted}
-        for future in as_completed(futures):
-            future.result()
-            done += 1
-            announce(len(jobs), done, "event library")
-            name = futures[future]
-            left[name] -= 1
-            if left[name] == 0:
-                _merge(folder, shard(name))
-    return [folder / f"{item.name}{SUFFIX}" for item in wanted]
-
-
-def _piece_path(folder: Path, name: str, piece: int) -> Path:
-    return folder / ".pieces" / f"{name}.{piece:04d}.npz"
-
-
-def _build_piece(folder: Path, name: str, piece: int) -> None:
-    path = _piece_path(folder, name, piece)
-    if path.is_file():
-        return
-    path.parent.mkdir(exist_ok=True)
-    images = make_piece(shard(name), piece)
-    temporary = path.with_suffix(f".{os.getpid()}.npz")
-    np.savez_compressed(temporary, **_packed(images))
-    temporary.replace(path)
-
-
-def make_piece(item: Shard, piece: int) -> ShowerImages:
-    """Simulate one piece of a shard; its showers are numbered within the piece."""
-    thrown = item.thrown(piece)
-    seed = int(np.random.SeedSequence([item.seed, piece, 1]).generate_state(1)[0])
-    return shoot(thrown.kind, thrown.energy_gev, thrown.pointing_deg, thrown.toward_deg, thrown.cores_m, seed)
-
-
-def simulated(item: Shard) -> ShowerImages:
-    """Simulate a whole shard now, in the order of its showers."""
-    return _numbered_through(item, (make_piece(item, piece) for piece in range(item.pieces)))
-
-
-def _numbered_through(item: Shard, pieces: Iterable[ShowerImages]) -> ShowerImages:
-    """Join the pieces of a shard, the showers numbered through."""
-    parts, offset = [], 0
-    for piece, part in enumerate(pieces):
-        parts.append(_renumbered(part, offset))
-        offset += len(item.thrown(piece))
-    return ShowerImages.joined(parts)
-
-
-def _merge(folder: Path, item: Shard) -> None:
-    """Join the pieces of a shard that were kept, its events in random order."""
-    images = _numbered_through(item, (_piece(folder, item, piece) for piece in range(item.pieces)))
-    images = images.take(np.random.default_rng([item.seed, 10**6]).permutation(len(images)))
-    path = folder / f"{item.name}{SUFFIX}"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with lzma.open(temporary, "wb", preset=9) as file:
-        np.savez(file, **_packed(images))
-    temporary.replace(path)
-    thrown = len(item.all_thrown())
-    logger.info("%s: %d events of %d showers, %.1f MB", item.name, len(images), thrown, path.stat().st_size / 1e6)
-
-
-def _piece(folder: Path, item: Shard, piece: int) -> ShowerImages:
-    with np.load(_piece_path(folder, item.name, piece)) as found:
-        return _unpacked(found)
-
-
-def _renumbered(images: ShowerImages, offset: int) -> ShowerImages:
-    values = {item.name: getattr(images, item.name) for item in fields(images)}
-    return ShowerImages(**(values | {"shower": images.shower + offset}))
-
-
-def _packed(images: ShowerImages) -> dict[str, Any]:
+def pack(images: ShowerImages) -> dict[str, Any]:
     """Turn events into arrays that compress well: pixel numbers as differences, times in steps of 0.4 ns."""
     values = {item.name: getattr(images, item.name) for item in fields(images) if item.name not in PIXEL_FIELDS}
     steps = np.clip(np.round(images.time_ns / TIME_STEP_NS), -127, 127).astype(np.int8)
@@ -351,7 +161,8 @@ def _packed(images: ShowerImages) -> dict[str, Any]:
     }
 
 
-def _unpacked(found: np.lib.npyio.NpzFile) -> ShowerImages:
+def unpack(found: np.lib.npyio.NpzFile) -> ShowerImages:
+    """Turn what `pack` returned, as it was written, into events."""
     packed = ("start", "pixel_step", "phe_low", "phe_high", "time_step")
     values = {name: found[name] for name in found.files if name not in packed}
     return ShowerImages(

@@ -25,9 +25,9 @@ from magicpy_assets.formats.calibrated import (
     Table,
     write_calibrated,
 )
-from magicpy_assets.observatory import library, sky
-from magicpy_assets.observatory.library import Shard
+from magicpy_assets.observatory import library, library_build, shards, sky
 from magicpy_assets.observatory.primaries import WOBBLE_DEG, Thrown, impact_m
+from magicpy_assets.observatory.shards import Shard
 from magicpy_assets.observatory.showers import ShowerImages
 from magicpy_assets.observatory.telescopes import N_SLICES, SAMPLING_MHZ, Noise, expose, noise_at
 from magicpy_assets.science import corsika
@@ -63,7 +63,7 @@ class Pair:
     @property
     def shard(self) -> Shard:
         """The shard of the event library that it is made from."""
-        return library.find(use=f"mc_{self.use}", zenith=self.zenith)
+        return shards.find(use=f"mc_{self.use}", zenith=self.zenith)
 
     @property
     def showers(self) -> tuple[int, int]:
@@ -105,7 +105,7 @@ def make_new_pair(pair: Pair, shard: Shard, seed: int, folder: Path) -> None:
     The library holds what a package can carry: some thousand showers, each seen from several places. Studies that ask
     for more accurate responses make their own.
     """
-    _write_pair(pair, shard, library.simulated(shard), shard.all_thrown(), seed, folder)
+    _write_pair(pair, shard, library_build.simulated(shard), shard.all_thrown(), seed, folder)
 
 
 def _write_pair(pair: Pair, shard: Shard, images: ShowerImages, thrown: Thrown, seed: int, folder: Path) -> None:
@@ -151,7 +151,7 @@ def _images(pair: Pair) -> ShowerImages:
 
 @cache
 def _all_thrown(shard: str) -> Thrown:
-    return library.shard(shard).all_thrown()
+    return shards.shard(shard).all_thrown()
 
 
 def _thrown(pair: Pair) -> Thrown:

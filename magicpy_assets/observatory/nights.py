@@ -24,12 +24,12 @@ from magicpy_assets.formats.calibrated import (
     write_calibrated,
 )
 from magicpy_assets.formats.calibrated_tables import L3_STANDARD, L3_SUM_TRIGGER
-from magicpy_assets.observatory import library, sky
+from magicpy_assets.observatory import library, shards, sky
 from magicpy_assets.observatory.daq import TICKS_PER_S, Recording, record
 from magicpy_assets.observatory.gammas import gamma_rays
-from magicpy_assets.observatory.library import Shard
 from magicpy_assets.observatory.lidar import laser_columns
-from magicpy_assets.observatory.programme import MONO, STEREO, SUM_TRIGGER, RunPlan
+from magicpy_assets.observatory.run_plans import MONO, STEREO, SUM_TRIGGER, RunPlan
+from magicpy_assets.observatory.shards import Shard
 from magicpy_assets.observatory.showers import ShowerImages
 from magicpy_assets.observatory.telescopes import N_SLICES, SAMPLING_MHZ, Noise, expose, noise_at, pedestal_events
 from magicpy_assets.science.camera import N_PIXELS
@@ -101,7 +101,7 @@ class _Subrun:
 @lru_cache(maxsize=4096)
 def hadron_shard(plan: RunPlan) -> Shard:
     """Return the shard of the event library from which a run's hadrons are taken."""
-    return library.find(use=sky.field(plan.source).library, zd_deg=plan.zd_deg)
+    return shards.find(use=sky.field(plan.source).library, zd_deg=plan.zd_deg)
 
 
 def hadron_slice_s(plan: RunPlan, plans: Sequence[RunPlan]) -> tuple[float, float]:
@@ -181,7 +181,7 @@ def _showers(
     shard = hadron_shard(plan)
     begin_s, end_s = hadron_slice_s(plan, plans)
     hadrons, hadron_s = library.sky_slice(shard, begin_s, end_s)
-    like = library.find(use="mc_train", zenith=shard.zenith)
+    like = shards.find(use="mc_train", zenith=shard.zenith)
     gammas, gamma_s = gamma_rays(plan, field or sky.field(plan.source, plan.date), seed, like)
     images = ShowerImages.joined([hadrons, gammas])
     seconds = np.concatenate([hadron_s - begin_s, gamma_s])

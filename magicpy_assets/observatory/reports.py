@@ -14,7 +14,7 @@ from magicpy_assets.core import zeniths
 from magicpy_assets.formats.runreport import SIMULATED_REMARK, format_run_report
 from magicpy_assets.observatory import sky, troubles
 from magicpy_assets.observatory.nights import transmission
-from magicpy_assets.observatory.programme import RunPlan
+from magicpy_assets.observatory.run_plans import RunPlan
 from magicpy_assets.observatory.telescopes import noise_at
 from magicpy_assets.observatory.troubles import Planted
 

@@ -19,7 +19,7 @@ from magicpy_assets.core import moons
 from magicpy_assets.formats.runbook import MolaResult, format_runbook
 from magicpy_assets.observatory import sky
 from magicpy_assets.observatory.nights import transmission
-from magicpy_assets.observatory.programme import RunPlan
+from magicpy_assets.observatory.run_plans import RunPlan
 from magicpy_assets.science.theta2 import li_ma
 
 FREE, MISSING, SPELLED = "free", "missing", "spelled"

@@ -15,7 +15,8 @@ from typing import Self
 
 from magicpy_assets.observatory.http import HttpServer
 from magicpy_assets.observatory.montecarlo import PAIRS
-from magicpy_assets.observatory.programme import RUN_DURATION_S, Observation, RunPlan
+from magicpy_assets.observatory.programme import RUN_DURATION_S
+from magicpy_assets.observatory.run_plans import Observation, RunPlan
 from magicpy_assets.observatory.tree import Tree
 from magicpy_assets.observatory.troubles import Trouble
 

@@ -16,7 +16,7 @@ from magicpy_assets.core import moons
 from magicpy_assets.core.errors import ProgramError
 from magicpy_assets.core.runs import DataFile, parse_name
 from magicpy_assets.formats.runcard import Runcard
-from magicpy_assets.observatory.programme import STEREO, RunPlan
+from magicpy_assets.observatory.run_plans import STEREO, RunPlan
 
 LAST_LINES = 20
 

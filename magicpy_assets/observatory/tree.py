@@ -22,7 +22,8 @@ from magicpy_assets.formats.runbook import runbook_name
 from magicpy_assets.formats.runreport import report_name
 from magicpy_assets.observatory import library, montecarlo, nights, reports, runbooks, superstar, troubles
 from magicpy_assets.observatory.montecarlo import Pair
-from magicpy_assets.observatory.programme import RUN_DURATION_S, Observation, RunPlan, programme
+from magicpy_assets.observatory.programme import RUN_DURATION_S, programme
+from magicpy_assets.observatory.run_plans import Observation, RunPlan
 from magicpy_assets.observatory.shelf import Group, ServedFile, Shelf
 from magicpy_assets.observatory.troubles import Planted, Trouble
 from magicpy_assets.store.records import pending, product_lock

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from magicpy_assets.core.errors import ConfigError, unknown
 from magicpy_assets.core.runs import DataFile
-from magicpy_assets.observatory.programme import RunPlan
+from magicpy_assets.observatory.run_plans import RunPlan
 
 TRUNCATED, EMPTY, MISSING = "truncated", "empty", "missing"
 NO_DRIVE, REPLACED, TAPE = "no_drive", "replaced", "tape"

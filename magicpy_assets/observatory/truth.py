@@ -11,7 +11,7 @@ import pandas as pd
 
 from magicpy_assets.core import moons
 from magicpy_assets.observatory import sky
-from magicpy_assets.observatory.programme import MONO, SUM_TRIGGER, RunPlan
+from magicpy_assets.observatory.run_plans import MONO, SUM_TRIGGER, RunPlan
 from magicpy_assets.observatory.troubles import KINDS, Planted, Trouble, listed
 
 PLANNED = {

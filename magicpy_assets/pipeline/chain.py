@@ -10,8 +10,8 @@ from __future__ import annotations
 from magicpy_assets.core import datalevels, moons
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.mars import programs
+from magicpy_assets.pipeline.file_names import data_name
 from magicpy_assets.pipeline.forests import Forests
-from magicpy_assets.pipeline.images import data_name
 from magicpy_assets.pipeline.tasks import Task
 
 

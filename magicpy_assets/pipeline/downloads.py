@@ -15,7 +15,8 @@ from magicpy_assets.archive.transfer import check_space, free_bytes
 from magicpy_assets.core import datalevels
 from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.runs import night_folder, parse_name
-from magicpy_assets.pipeline.images import data_name, download
+from magicpy_assets.pipeline.file_names import data_name
+from magicpy_assets.pipeline.images import download
 from magicpy_assets.pipeline.plan import Plan, assess_all
 from magicpy_assets.pipeline.runs import measure_pedestals
 from magicpy_assets.pipeline.session import Session

@@ -13,10 +13,12 @@ from magicpy_assets.core.cell import Cell
 from magicpy_assets.core.errors import InputError
 from magicpy_assets.core.runs import McFile, parse_name
 from magicpy_assets.mars import programs
-from magicpy_assets.pipeline.images import Images, Way, download, mc_name, unit_of
+from magicpy_assets.pipeline.file_names import mc_name, unit_of
+from magicpy_assets.pipeline.images import Images, download
 from magicpy_assets.pipeline.off_data import margin_deg, off_runs
 from magicpy_assets.pipeline.session import Session
 from magicpy_assets.pipeline.tasks import Task
+from magicpy_assets.pipeline.way import Way
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,8 +14,9 @@ from filelock import FileLock, Timeout
 
 from magicpy_assets.compute.health import queue_state
 from magicpy_assets.core import datalevels
+from magicpy_assets.core.credentials import archive_password
 from magicpy_assets.core.errors import AccessDeniedError, MagicpyError
-from magicpy_assets.core.settings import Settings, archive_password, load_settings
+from magicpy_assets.core.settings import Settings, load_settings
 from magicpy_assets.mars.installation import CHAIN, UNKNOWN_VERSION, Installation, places
 from magicpy_assets.pipeline.session import Session, open_session
 from magicpy_assets.version import __version__

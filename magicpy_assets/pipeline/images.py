@@ -8,8 +8,8 @@ brought to the noise of the cell that they serve. Nothing is done here; see `pip
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,10 @@ from magicpy_assets.core.datalevels import DataLevel
 from magicpy_assets.core.moons import Cleaning
 from magicpy_assets.core.runs import DataFile, McFile, night_folder, parse_name
 from magicpy_assets.mars import programs
+from magicpy_assets.pipeline.file_names import data_name, unit_of
 from magicpy_assets.pipeline.session import Session
 from magicpy_assets.pipeline.tasks import Inputs, Task
+from magicpy_assets.pipeline.way import Way
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,37 +31,6 @@ if TYPE_CHECKING:
 ROOT_SUFFIX = ".root"
 Run = Any
 """A row of the run table, as `DataFrame.itertuples` gives it."""
-
-
-@dataclass(frozen=True)
-class Way:
-    """How images are made: the row they are cleaned by, the row whose noise they are brought to, or why not at all."""
-
-    cleaning: Cleaning | None
-    noise: Cleaning | None = None
-    fault: str = ""
-
-    @property
-    def parameters(self) -> dict[str, float]:
-        """What determines the images, for records."""
-        found: dict[str, float] = {}
-        if self.cleaning is not None:
-            found["MJStar.MImgCleanStd.CleanLevel1"] = self.cleaning.level1_phe
-            found["MJStar.MImgCleanStd.CleanLevel2"] = self.cleaning.level2_phe
-        if self.noise is not None:
-            found["noise_mean_phe"] = self.noise.pedestal_mean_phe
-            found["noise_rms_phe"] = self.noise.pedestal_rms_phe
-        return found
-
-    def star(self, files: Iterable[Path], out: Path, *, mc: bool) -> programs.Star:
-        """Return the program that makes the images."""
-        star = programs.Star(files=files, out=out, mc=mc)
-        if self.cleaning is not None:
-            star.set_parameter("MJStar.MImgCleanStd.CleanLevel1", self.cleaning.level1_phe)
-            star.set_parameter("MJStar.MImgCleanStd.CleanLevel2", self.cleaning.level2_phe)
-        if self.noise is not None:
-            star.add_noise(self.noise.pedestal_mean_phe, self.noise.pedestal_rms_phe)
-        return star
 
 
 class Images:
@@ -307,20 +278,6 @@ def download(
     )
 
 
-def data_name(path: Path) -> DataFile:
-    """Return what the name of a data file says."""
-    name = parse_name(path)
-    assert isinstance(name, DataFile), path
-    return name
-
-
-def mc_name(path: Path) -> McFile:
-    """Return what the name of a Monte Carlo file says."""
-    name = parse_name(path)
-    assert isinstance(name, McFile), path
-    return name
-
-
 def _incomplete(names: Sequence[DataFile | McFile], product: str) -> str:
     """Return what the telescopes lack of a run: its live time would be wrong if only one had recorded a part of it."""
     subruns = {telescope: {_subrun(name) for name in names if name.telescope == telescope} for telescope in (1, 2)}
@@ -335,13 +292,3 @@ def _incomplete(names: Sequence[DataFile | McFile], product: str) -> str:
 
 def _subrun(name: DataFile | McFile) -> int:
     return name.subrun or 0 if isinstance(name, DataFile) else 0
-
-
-def unit_of(name: str) -> str:
-    """Return the short text by which people know a file: run, telescope, subrun."""
-    parsed = parse_name(name)
-    telescope = f" M{parsed.telescope}" if parsed.telescope else ""
-    if isinstance(parsed, McFile):
-        return f"{parsed.run}{telescope}"
-    subrun = f".{parsed.subrun:03d}" if parsed.subrun is not None else ""
-    return f"{parsed.run:08d}{telescope}{subrun}"

@@ -15,7 +15,8 @@ from magicpy_assets.archive.base import Archive, age_text
 from magicpy_assets.archive.catalogue import Catalogue
 from magicpy_assets.compute.base import Workers
 from magicpy_assets.compute.pool import open_workers
-from magicpy_assets.core.settings import Secret, Settings, archive_password, archive_user, load_settings
+from magicpy_assets.core.credentials import Secret, archive_password, archive_user
+from magicpy_assets.core.settings import Settings, load_settings
 from magicpy_assets.core.telescopes import Telescopes
 from magicpy_assets.mars.installation import Installation
 from magicpy_assets.store.layout import Layout

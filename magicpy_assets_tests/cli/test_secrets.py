@@ -15,8 +15,8 @@ import pytest
 
 from magicpy_assets.archive.http import HttpArchive
 from magicpy_assets.core import datalevels
+from magicpy_assets.core.credentials import Secret
 from magicpy_assets.core.errors import AccessDeniedError
-from magicpy_assets.core.settings import Secret
 from magicpy_assets.observatory.server import serve
 from magicpy_assets.pipeline.session import open_session
 from magicpy_assets_tests.conftest import FIRST_NIGHTS, RUN_S, SEED

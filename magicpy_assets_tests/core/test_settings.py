@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from magicpy_assets.core.credentials import archive_password
 from magicpy_assets.core.errors import ConfigError
-from magicpy_assets.core.settings import Settings, archive_password, known_keys, load_settings
+from magicpy_assets.core.settings import Settings, known_keys, load_settings
 
 
 @pytest.fixture(autouse=True)

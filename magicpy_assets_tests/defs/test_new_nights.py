@@ -16,8 +16,9 @@ from magicpy_assets.definitions import build_defs
 from magicpy_assets.defs import new_nights
 from magicpy_assets.defs.described import UNFINISHED_TAG
 from magicpy_assets.formats.runreport import OPEN_REMARK, SIMULATED_REMARK, format_run_report, report_name
-from magicpy_assets.observatory.programme import Observation, programme
+from magicpy_assets.observatory.programme import programme
 from magicpy_assets.observatory.reports import run_table
+from magicpy_assets.observatory.run_plans import Observation
 from magicpy_assets.observatory.server import serve
 from magicpy_assets.store.layout import Layout
 from magicpy_assets_tests.conftest import FIRST_NIGHTS, SEED, settings_for

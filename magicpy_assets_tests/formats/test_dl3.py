@@ -10,7 +10,7 @@ import toy_dl3
 from astropy.io import fits
 
 from magicpy_assets.core.errors import InputError, MissingInputError
-from magicpy_assets.formats import dl3
+from magicpy_assets.formats import dl3, dl3_files
 from magicpy_assets.science import spectral_models, spectrum_fit
 from magicpy_assets_tests import real_runs
 
@@ -89,7 +89,7 @@ def test_a_run_given_twice_is_refused(new_file, tmp_path):
     for name in ("a.fits", "b.fits"):
         (tmp_path / name).write_bytes(new_file.read_bytes())
     with pytest.raises(InputError, match=r"5093001 is in two files: .*a\.fits and .*b\.fits"):
-        dl3.entries(tmp_path)
+        dl3_files.entries(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_missing_keyword_is_named(new_file, tmp_path):
         del copies["EVENTS"].header["DEADC"]
         copies.writeto(tmp_path / "part.fits")
     with pytest.raises(InputError, match="lacks DEADC"):
-        dl3.entries(tmp_path)
+        dl3_files.entries(tmp_path)
 
 
 def test_a_truncated_file_is_named(new_file, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from magicpy_assets.core import datalevels
 from magicpy_assets.engine.__main__ import main
-from magicpy_assets.formats import dl3, dl3_check
+from magicpy_assets.formats import dl3, dl3_check, dl3_files
 from magicpy_assets.formats.dl3 import position_of
 from magicpy_assets.formats.dl3_index import write_index
 from magicpy_assets.science.light_curve import light_curve
@@ -48,7 +48,7 @@ def test_full_enclosure_from_the_same_files(chain, tmp_path):
 
 
 def test_live_time_closes(chain):
-    for entry in dl3.entries(folder_of(chain, "CrabNebula", datalevels.DL3)):
+    for entry in dl3_files.entries(folder_of(chain, "CrabNebula", datalevels.DL3)):
         assert entry.cards["LIVETIME"] == pytest.approx(entry.cards["ONTIME"] * entry.cards["DEADC"])
         assert entry.cards["EFFCLOSE"] is True
         assert entry.cards["EFFTIME"] == pytest.approx(entry.cards["LIVETIME"], abs=5 * entry.cards["EFFERR"])

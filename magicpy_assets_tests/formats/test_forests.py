@@ -7,7 +7,7 @@ import pytest
 
 from magicpy_assets.core.errors import InputError, MissingInputError
 from magicpy_assets.formats.forests import read_forest, write_forest
-from magicpy_assets.formats.root import Writer
+from magicpy_assets.formats.root_writer import Writer
 from magicpy_assets.science.forest import train
 
 FEATURES = ("size", "length", "width")

@@ -13,7 +13,7 @@ import toy_dl3
 from astropy.io import fits
 from astropy.time import Time
 
-from magicpy_assets.formats import dl3, dl3_index, gadf
+from magicpy_assets.formats import dl3, dl3_files, dl3_index, gadf, gadf_cards
 from magicpy_assets.science.background import field_background
 
 
@@ -90,7 +90,7 @@ def test_what_is_written_comes_back(folder, responses):
 
 
 def test_headers_say_what_was_used(folder, responses):
-    entry = dl3.entries(folder)[0]
+    entry = dl3_files.entries(folder)[0]
     assert entry.simulated
     assert entry.cards["FOREST"] == "toy"
     assert entry.cards["LIVETIME"] == pytest.approx(entry.cards["ONTIME"] * entry.cards["DEADC"])
@@ -102,16 +102,16 @@ def test_headers_say_what_was_used(folder, responses):
 
 def test_seconds_are_of_terrestrial_time_over_the_leap_second_of_2016():
     mjd = np.array([57752.5, 57755.5])
-    assert np.diff(gadf.seconds(mjd))[0] == pytest.approx(3 * 86400 + 1, abs=1e-5)
-    assert gadf.seconds(mjd)[0] == pytest.approx(
+    assert np.diff(gadf_cards.seconds(mjd))[0] == pytest.approx(3 * 86400 + 1, abs=1e-5)
+    assert gadf_cards.seconds(mjd)[0] == pytest.approx(
         (Time(57752.5, format="mjd", scale="utc").tt.mjd - 51544.5) * 86400, abs=1e-3
     )
 
 
 def test_cards_too_long_are_cut_to_fit():
     header = fits.Header()
-    gadf.put_cards(header, {"LONG": ("x" * 100, "y" * 100), "NUMBER": (3, "z" * 100), "PLAIN": "word"})
-    gadf.put_cards(header, {"QUOTES": ("'" * 40 + "x" * 40, "y" * 100), "HALF": ("it's " * 10, "y" * 100)})
+    gadf_cards.put_cards(header, {"LONG": ("x" * 100, "y" * 100), "NUMBER": (3, "z" * 100), "PLAIN": "word"})
+    gadf_cards.put_cards(header, {"QUOTES": ("'" * 40 + "x" * 40, "y" * 100), "HALF": ("it's " * 10, "y" * 100)})
     assert all(len(card.image) == 80 for card in header.cards)
     assert header["LONG"] == "x" * 68
     assert (header["NUMBER"], header["PLAIN"]) == (3, "word")

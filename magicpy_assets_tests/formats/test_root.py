@@ -12,9 +12,7 @@ from magicpy_assets.core.errors import InputError, MissingInputError
 from magicpy_assets.formats.root import (
     CARDS,
     Branch,
-    Writer,
     branch_keys,
-    characters,
     has_tree,
     open_root,
     read,
@@ -23,6 +21,7 @@ from magicpy_assets.formats.root import (
     text_of,
     tree_of,
 )
+from magicpy_assets.formats.root_writer import Writer, characters
 
 DTYPES = ("uint8", "int16", "uint16", "int32", "uint32", "int64", "float32", "float64")
 

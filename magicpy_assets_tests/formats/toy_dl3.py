@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from magicpy_assets.formats import gadf
+from magicpy_assets.formats.gadf_cards import RunCards
 from magicpy_assets.science.cuts import Cuts, find_cuts
 from magicpy_assets.science.irf import Gammas, Responses, Thrown, make_responses
 
@@ -45,7 +46,7 @@ def simulations(n_thrown, seed) -> tuple[Gammas, Thrown]:
 class Run:
     """One toy run: what the writer takes, before the gamma/hadron cut."""
 
-    cards: gadf.RunCards
+    cards: RunCards
     columns: gadf.EventColumns
     hadronness: np.ndarray
 
@@ -90,7 +91,7 @@ def crab_run(
         alt_deg=np.full(n, 90.0 - zd_deg),
         az_deg=np.full(n, 110.0),
     )
-    cards = gadf.RunCards(
+    cards = RunCards(
         obs_id=obs_id,
         source="CrabNebula",
         source_deg=CRAB_DEG,

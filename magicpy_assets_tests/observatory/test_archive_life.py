@@ -19,8 +19,9 @@ from magicpy_assets.formats.runreport import parse_run_report
 from magicpy_assets.formats.star import read_header
 from magicpy_assets.formats.superstar import read_events
 from magicpy_assets.observatory import superstar
-from magicpy_assets.observatory.programme import Observation, programme
+from magicpy_assets.observatory.programme import programme
 from magicpy_assets.observatory.reports import run_table
+from magicpy_assets.observatory.run_plans import Observation
 from magicpy_assets.observatory.server import serve
 from magicpy_assets.observatory.troubles import Planted, Trouble
 

@@ -7,12 +7,12 @@ import pytest
 from scipy import stats
 
 from magicpy_assets.core.errors import InputError, MissingInputError, UnknownNameError
-from magicpy_assets.observatory import emission, library
+from magicpy_assets.observatory import emission, library, library_build, shards
 from magicpy_assets.observatory.primaries import CONE_DEG, Thrown, hadrons, impact_m, track_azimuth_deg
 from magicpy_assets.observatory.showers import KINDS, MIN_PHE, MODEL, ShowerImages, shoot
 from magicpy_assets.science.camera import PIXEL_X_MM, PIXEL_Y_MM
 
-SHARDS = list(library.shards().values())
+SHARDS = list(shards.shards().values())
 NAMES = [item.name for item in SHARDS]
 HADRONS = [item for item in SHARDS if item.kind == "hadron"]
 
@@ -103,7 +103,7 @@ def test_every_thrown_shower_is_known_again(item):
 
 def test_data_and_off_are_the_same_sky():
     for data in (item for item in HADRONS if item.use == "data"):
-        off = library.find(use="off", zd_deg=sum(data.zd_deg) / 2)
+        off = shards.find(use="off", zd_deg=sum(data.zd_deg) / 2)
         rates, errors = [], []
         for item in (data, off):
             per_shower = np.bincount(library.open_shard(item.name).shower)
@@ -140,19 +140,19 @@ def assert_same_kind(fresh, shipped):
 
 @pytest.mark.slow
 def test_gammas_shot_today_are_those_of_the_shard():
-    item = library.shard("gamma_train_05to35")
-    fresh = library.make_piece(replace(item, seed=99_103), 0)
+    item = shards.shard("gamma_train_05to35")
+    fresh = library_build.make_piece(replace(item, seed=99_103), 0)
     shipped = library.open_shard(item.name)
     assert_same_kind(fresh, shipped)
-    expected = len(shipped) / item.amount * library.SHOWERS_PER_PIECE
+    expected = len(shipped) / item.amount * shards.SHOWERS_PER_PIECE
     per_shower = np.bincount(shipped.shower, minlength=round(item.amount))
-    error = per_shower.std() * np.sqrt(library.SHOWERS_PER_PIECE)
+    error = per_shower.std() * np.sqrt(shards.SHOWERS_PER_PIECE)
     assert len(fresh) == pytest.approx(expected, abs=3.5 * error)
 
 
 @pytest.mark.slow
 def test_hadrons_shot_today_are_those_of_the_shard():
-    item, seconds = library.shard("hadron_off_24to28"), 4.0
+    item, seconds = shards.shard("hadron_off_24to28"), 4.0
     thrown = hadrons(seconds, item.zd_deg, item.energy_gev, item.radius_m, item.cores, np.random.default_rng(99_102))
     fresh = shoot(thrown.kind, thrown.energy_gev, thrown.pointing_deg, thrown.toward_deg, thrown.cores_m, 5)
     shipped = library.open_shard(item.name)
@@ -163,7 +163,7 @@ def test_hadrons_shot_today_are_those_of_the_shard():
 
 
 def test_slices_of_sky_hold_different_events():
-    item = library.shard("hadron_off_12to16")
+    item = shards.shard("hadron_off_12to16")
     whole, arrival = library.sky_slice(item, 0, item.amount)
     assert len(whole) == len(library.open_shard(item.name))
     assert (np.diff(arrival) >= 0).all()
@@ -175,7 +175,7 @@ def test_slices_of_sky_hold_different_events():
 
 
 def test_uses_of_one_shower_come_from_many_directions():
-    item = library.shard("hadron_off_12to16")
+    item = shards.shard("hadron_off_12to16")
     whole, _ = library.sky_slice(item, 0, item.amount)
     stored = library.open_shard(item.name)
     used_most = np.bincount(stored.shower).argmax()
@@ -193,7 +193,7 @@ def _place(images, event):
 
 
 def test_beyond_its_amount_a_shard_begins_anew_with_its_showers_moved():
-    item = library.shard("hadron_off_12to16")
+    item = shards.shard("hadron_off_12to16")
     first, arrival = library.sky_slice(item, 0, item.amount)
     both, later = library.sky_slice(item, 0, 2 * item.amount)
     assert len(both) == 2 * len(first)
@@ -240,15 +240,15 @@ def pixels_of(images, event, camera):
 
 def test_faults_are_told(tmp_path):
     with pytest.raises(UnknownNameError, match="hadron_data_24to28"):
-        library.shard("hadron_data_24to29")
+        shards.shard("hadron_data_24to29")
     with pytest.raises(InputError, match="za62to70"):
-        library.find(use="data", zenith="za70to80")
+        shards.find(use="data", zenith="za70to80")
     with pytest.raises(MissingInputError, match="library build"):
         library.open_shard("gamma_test_05to35", tmp_path)
 
 
 def test_headers_say_how_events_were_made():
-    cards = library.cards(library.shard("gamma_test_05to35"))
+    cards = library.cards(shards.shard("gamma_test_05to35"))
     assert cards["SIMULATED"] == "yes"
     assert cards["MODEL"] == MODEL
     assert (cards["EPAR"], cards["MIN_PHE"], cards["SEED"]) == ("E/200", f"{MIN_PHE}", "104")
@@ -263,33 +263,33 @@ def assert_same(first, second):
 @pytest.fixture
 def small(monkeypatch):
     """A shard of two small pieces."""
-    item = replace(library.shard("gamma_train_05to35"), amount=80, energy_gev=(200.0, 800.0), radius_m=150.0)
-    monkeypatch.setattr(library, "SHOWERS_PER_PIECE", 40)
-    monkeypatch.setattr(library, "shards", lambda: {item.name: item})
+    item = replace(shards.shard("gamma_train_05to35"), amount=80, energy_gev=(200.0, 800.0), radius_m=150.0)
+    monkeypatch.setattr(shards, "SHOWERS_PER_PIECE", 40)
+    monkeypatch.setattr(shards, "shards", lambda: {item.name: item})
     return item
 
 
 def test_building_goes_on_where_it_was_stopped(small, tmp_path):
     for piece in range(small.pieces):
-        library._build_piece(tmp_path, small.name, piece)
+        library_build._build_piece(tmp_path, small.name, piece)
     pieces = sorted((tmp_path / ".pieces").iterdir())
     assert len(pieces) == 2
     before = [path.stat().st_mtime_ns for path in pieces]
-    (built,) = library.build(tmp_path, [small.name], processes=1)
+    (built,) = library_build.build(tmp_path, [small.name], processes=1)
     images = library.open_shard.__wrapped__(small.name, tmp_path)
     assert [path.stat().st_mtime_ns for path in pieces] == before  # not made again
     assert sorted(tmp_path.iterdir()) == [tmp_path / ".pieces", built]  # nothing half-written
     made = built.stat().st_mtime_ns
-    assert library.build(tmp_path, [small.name], processes=1) == [built]
+    assert library_build.build(tmp_path, [small.name], processes=1) == [built]
     assert built.stat().st_mtime_ns == made
     pieces[1].unlink()
-    library._build_piece(tmp_path, small.name, 1)
+    library_build._build_piece(tmp_path, small.name, 1)
     built.unlink()
-    library.build(tmp_path, [small.name], processes=1)
+    library_build.build(tmp_path, [small.name], processes=1)
     again = library.open_shard.__wrapped__(small.name, tmp_path)
     assert_same(images, again)
     # Packing rounds times alone; the events are those of both pieces, their showers numbered through.
-    parts = [library.make_piece(small, piece) for piece in range(2)]
+    parts = [library_build.make_piece(small, piece) for piece in range(2)]
     joined = ShowerImages.joined([parts[0], replace(parts[1], shower=parts[1].shower + 40)])
     key = ("shower", "core_east_m")
     order, unordered = (np.lexsort([getattr(one, name) for name in key]) for one in (joined, images))
@@ -299,13 +299,13 @@ def test_building_goes_on_where_it_was_stopped(small, tmp_path):
 
 
 def test_the_package_stays_small():
-    folder = library._folder()
+    folder = library.shipped_folder()
     assert (folder / emission.FILE).stat().st_size < 5e6
     assert sum(path.stat().st_size for path in folder.iterdir()) < 40e6
 
 
 def test_thrown_showers_are_the_same_at_every_call():
-    item = library.shard("hadron_data_12to16")
+    item = shards.shard("hadron_data_12to16")
     first, second = item.thrown(3), item.thrown(3)
     for part in fields(Thrown):
         np.testing.assert_array_equal(getattr(first, part.name), getattr(second, part.name))

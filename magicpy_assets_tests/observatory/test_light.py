@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import i0e
 
-from magicpy_assets.observatory import cascade, emission
+from magicpy_assets.observatory import cascade, emission, emission_tables
 from magicpy_assets.observatory.atmosphere import (
     GROUND_DEPTH_G_CM2,
     GROUND_M,
@@ -116,7 +116,7 @@ def test_a_ring_lies_at_the_cherenkov_angle():
 def test_tables_are_built_as_they_were(tmp_path):
     """A quick build from a small sample agrees with the tables that ship: light within its errors."""
     path = tmp_path / "emission.npz"
-    emission.build(path, records_wanted=1500, most_cascades=300, seed=9)
+    emission_tables.build(path, records_wanted=1500, most_cascades=300, seed=9)
     with np.load(path) as found:
         fresh = found["light"].sum(axis=-1)
         spread = found["spread"][..., 0]

@@ -8,7 +8,7 @@ import pytest
 from magicpy_assets.core import zeniths
 from magicpy_assets.core.runs import parse_name
 from magicpy_assets.formats.calibrated import CalibratedFile
-from magicpy_assets.observatory import library, montecarlo
+from magicpy_assets.observatory import montecarlo, shards
 from magicpy_assets.observatory.primaries import impact_m
 from magicpy_assets.science import corsika
 from magicpy_assets.science.pointing import camera_of
@@ -60,7 +60,7 @@ def test_the_production_has_train_and_test_of_every_zenith_range_and_no_shower_t
                 *[end for _, end in (pair.showers for pair in mine[:-1])],
             ]
             assert mine[-1].showers[1] == shard.amount >= 4000
-    train, test = (library.find(use=f"mc_{use}", zenith="za05to35") for use in ("train", "test"))
+    train, test = (shards.find(use=f"mc_{use}", zenith="za05to35") for use in ("train", "test"))
     assert train.seed != test.seed
     name = parse_name(pairs[0].file(1).name)
     assert (name.zenith, name.digit, name.wobble, name.telescope) == ("za05to35", 8, "wr", 1)

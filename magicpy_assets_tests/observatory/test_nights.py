@@ -8,7 +8,7 @@ import pytest
 
 from magicpy_assets.core import moons
 from magicpy_assets.formats.calibrated import CalibratedFile, pedestal_level
-from magicpy_assets.observatory import library, nights, sky
+from magicpy_assets.observatory import library, nights, shards, sky
 from magicpy_assets.observatory.gammas import as_stored, gamma_rays, thrown_gammas
 from magicpy_assets.observatory.programme import programme
 from magicpy_assets.science.camera import PIXEL_X_MM, PIXEL_Y_MM
@@ -205,7 +205,7 @@ def test_the_same_run_again_is_the_same_and_another_seed_is_not(tmp_path, folder
 def test_gamma_rays_come_from_the_source_with_its_spectrum():
     (plan,) = [plan for plan in programme(SEED) if plan.run == DARK.run]
     field = sky.field("CrabNebula")
-    like = library.find(use="mc_train", zenith="za05to35")
+    like = shards.find(use="mc_train", zenith="za05to35")
     thrown, arrival_s = thrown_gammas(plan, field, SEED, like)
     energy = np.geomspace(*like.energy_gev, 20_001) / 1000.0
     flux = np.trapezoid(field.flux_per_cm2_s_tev(energy), energy)
@@ -235,7 +235,7 @@ def miss_deg(images, i, telescope, x_mm, y_mm):
 
 def test_the_images_of_gamma_rays_point_to_the_source():
     (plan,) = [plan for plan in programme(SEED) if plan.run == DARK.run]
-    images, arrival_s = gamma_rays(plan, sky.field("CrabNebula"), SEED, library.find(use="mc_train", zenith="za05to35"))
+    images, arrival_s = gamma_rays(plan, sky.field("CrabNebula"), SEED, shards.find(use="mc_train", zenith="za05to35"))
     assert len(images) == len(arrival_s) > 10
     assert np.all(np.diff(arrival_s) >= 0)
     np.testing.assert_array_equal(as_stored(images).time_ns, images.time_ns)
@@ -251,7 +251,7 @@ def test_the_images_of_gamma_rays_point_to_the_source():
 
 def test_a_field_without_a_source_sends_no_gamma_rays():
     plan = plan_of("off", 24.0, "weak")
-    images, arrival_s = gamma_rays(plan, sky.field(plan.source), SEED, library.find(use="mc_train", zenith="za05to35"))
+    images, arrival_s = gamma_rays(plan, sky.field(plan.source), SEED, shards.find(use="mc_train", zenith="za05to35"))
     assert len(images) == len(arrival_s) == 0
     assert nights.hadron_shard(plan).use == "off"
     assert nights.hadron_shard(DARK).use == "data"

@@ -14,7 +14,8 @@ from magicpy_assets.core.errors import ConfigError, OutOfRangeError
 from magicpy_assets.core.runs import is_stereo, parse_name
 from magicpy_assets.observatory import sky
 from magicpy_assets.observatory.nights import hadron_shard, hadron_slice_s
-from magicpy_assets.observatory.programme import Observation, first_run_of, programme, wobble_position
+from magicpy_assets.observatory.programme import first_run_of, programme, wobble_position
+from magicpy_assets.observatory.run_plans import Observation
 
 SITE = EarthLocation.from_geodetic(-17.890879 * u.deg, 28.761579 * u.deg, 2199 * u.m)
 PLANS = programme(316)

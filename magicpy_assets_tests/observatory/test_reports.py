@@ -11,8 +11,9 @@ from magicpy_assets.core.runs import REPORT_COLUMNS, with_cells
 from magicpy_assets.formats.runreport import parse_run_report
 from magicpy_assets.observatory import nights, sky, troubles
 from magicpy_assets.observatory.nights import hadron_shard, transmission
-from magicpy_assets.observatory.programme import RunPlan, programme
+from magicpy_assets.observatory.programme import programme
 from magicpy_assets.observatory.reports import DC_PER_NSB_NA, night_report, run_table
+from magicpy_assets.observatory.run_plans import RunPlan
 from magicpy_assets.observatory.telescopes import noise_at
 from magicpy_assets.observatory.troubles import Planted
 

@@ -199,7 +199,7 @@ def test_events_that_melibea_lost_are_seen(copy):
 
 def test_cuts_that_do_not_cut_are_seen(copy):
     """As many events in DL3 as in melibea: here because melibea's are gone."""
-    from magicpy_assets.formats.root import Writer
+    from magicpy_assets.formats.root_writer import Writer
 
     path = copy.first("melibea")
     path.unlink()

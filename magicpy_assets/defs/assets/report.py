@@ -13,7 +13,8 @@ from typing import Any
 
 import dagster as dg
 
-from magicpy_assets.core.settings import CONFIG_VARIABLE, Settings, is_setting
+from magicpy_assets.core.given_settings import CONFIG_VARIABLE, is_setting
+from magicpy_assets.core.settings import Settings
 from magicpy_assets.defs.level import OWNERS, POOL, code_reference, retried
 from magicpy_assets.defs.names import asset_key, plain
 from magicpy_assets.defs.resources import Magic

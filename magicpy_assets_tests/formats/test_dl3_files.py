@@ -1,6 +1,6 @@
 """Which files belong to a folder of DL3: those that are whole, and not what is being made beside them."""
 
-from magicpy_assets.formats.dl3 import files
+from magicpy_assets.formats.dl3_files import files
 
 
 def test_what_is_still_being_made_is_in_no_index(tmp_path):

@@ -7,7 +7,9 @@ small, and its own error would be the same for all skies. What takes long, skies
 kept in the folder of --keep: a study that was stopped goes on, and one that is only to be measured again takes minutes.
 With --docs the page `docs/closure.md` and its figure are written, for each set of Monte Carlo.
 
-    python examples/closure.py [--skies 20] [--run-seconds 900] [--seed 1316] [--keep FOLDER] [--docs]
+With --clear the sky is clear and dark and no pixel is broken, as in the Monte Carlo: what is left is the analysis.
+
+    python examples/closure.py [--skies 20] [--run-seconds 900] [--seed 1316] [--clear] [--keep FOLDER] [--docs]
 """
 
 from __future__ import annotations
@@ -54,6 +56,7 @@ SMALLEST_RATE = 0.005
 """A cut-off beyond 200 TeV is none: the parameter lies at the end of what is allowed, where errors end, too."""
 CLEAR = 0.95
 """Runs with a smaller share of a clear night's light are left out: nothing corrects for haze and clouds."""
+CLEAR_AND_DARK = nights.Conditions(montecarlo.DARK_NSB, transmission=1.0, has_broken_pixels=False)
 PAIRS, SHOWERS_PER_PAIR, INDEX, ENERGY_GEV = 12, 25_000, 2.0, (100.0, 30_000.0)
 ZD_DEG = (9.0, 36.0)
 """The Monte Carlo of the study: the zenith distances of its runs, from all sides, with more low energies than that of
@@ -148,22 +151,25 @@ def simulate(index: int, store: Path, folder: Path) -> list[Path]:
         energy_gev=ENERGY_GEV, seed=70_000 + index,
     )  # fmt: skip
     make = partial(montecarlo.make_new_pair, pair, shard, SEED)
-    return _as_far_as_melibea(folder / "mc" / f"melibea{index}", make, store)
+    return as_far_as_melibea(folder / "mc" / f"melibea{index}", make, store)
 
 
-def observe(one: Sky, plans: tuple[RunPlan, ...], store: Path, folder: Path, run_s: float, seed: int) -> list[Path]:
+def observe(
+    one: Sky, plans: tuple[RunPlan, ...], store: Path, folder: Path, run_s: float, seed: int, clear: bool
+) -> list[Path]:
     """Observe one sky, from showers to melibea files; kept. Another seed gives other gamma rays of the same truth."""
     logging.disable(logging.WARNING)
     everything = programme(SEED, duration_s=run_s)
 
     def make(place: Path) -> None:
         for k, plan in enumerate(plans):
-            nights.make_run(plan, everything, seed + one.number, place, field=one.field(k))
+            seen_in = CLEAR_AND_DARK if clear else None
+            nights.make_run(plan, everything, seed + one.number, place, field=one.field(k), conditions=seen_in)
 
-    return _as_far_as_melibea(folder / "skies" / f"melibea{one.number:02d}", make, store)
+    return as_far_as_melibea(folder / "skies" / f"melibea{one.number:02d}", make, store)
 
 
-def _as_far_as_melibea(done: Path, make_calibrated: Callable[[Path], None], store: Path) -> list[Path]:
+def as_far_as_melibea(done: Path, make_calibrated: Callable[[Path], None], store: Path) -> list[Path]:
     """Return the melibea files of a folder; if there is none, make it from new calibrated files, and keep no others."""
     if not done.is_dir():
         place = done.with_name(f"{done.name}.made")
@@ -320,6 +326,7 @@ def main() -> int:
     parser.add_argument("--skies", type=int, default=20)
     parser.add_argument("--run-seconds", type=float, default=900.0)
     parser.add_argument("--seed", type=int, default=SEED + 1000, help="of the skies; another one needs another --keep")
+    parser.add_argument("--clear", action="store_true", help="a clear dark sky, whole cameras; needs another --keep")
     parser.add_argument("--store", type=Path, help="a store with forests and test Monte Carlo of the cell")
     parser.add_argument("--keep", type=Path, help="work in this folder, leave it, and go on where it was left")
     parser.add_argument("--docs", action="store_true", help="write the page of the documentation")
@@ -334,7 +341,9 @@ def main() -> int:
             parts = pool.map(partial(simulate, store=store, folder=folder), range(PAIRS))
             for part, _ in enumerate(parts, start=1):
                 print(f"Monte Carlo: {part} of {PAIRS} parts", flush=True)
-            look = partial(observe, store=store, folder=folder, run_s=given.run_seconds, seed=given.seed)
+            look = partial(
+                observe, store=store, folder=folder, run_s=given.run_seconds, seed=given.seed, clear=given.clear
+            )
             for one, _ in zip(truths, pool.map(look, truths, plans), strict=True):
                 print(f"sky {one.number:2d} observed", flush=True)
             found = list(pool.map(partial(measure, store=store, folder=folder), truths, plans))
@@ -346,7 +355,7 @@ def main() -> int:
                 if one.number in fitted
             }
             without = {number: list(parts) for number, parts in again.items()}
-        page = page_of(found, without, given.run_seconds)
+        page = page_of(found, without, given.run_seconds, given.clear)
         print("\n".join(page))
         if given.docs:
             figure_of(with_responses(found, OWN)).savefig(DOCS / "figures" / "closure_pulls.png", dpi=80)
@@ -500,7 +509,7 @@ def energy_table(found: list[dict[str, Any]], without: Without) -> list[str]:
     ]
 
 
-def page_of(everything: list[dict[str, Any]], without: Without, run_s: float) -> list[str]:
+def page_of(everything: list[dict[str, Any]], without: Without, run_s: float, clear: bool) -> list[str]:
     """Return the lines of the page."""
     found = with_responses(everything, OWN)
     chis = iter(distances(found))
@@ -540,9 +549,8 @@ def page_of(everything: list[dict[str, Any]], without: Without, run_s: float) ->
         " what each run would count of a steady source.",
         "",
         "The errors are statistical, those of the table of the data alone; the systematic errors of MAGIC are 11-18 %"
-        " on the flux and 0.15 on the slope (Aleksić et al. 2016). The sky is not always clear: up to"
-        f" {100 * (1 - min(min(row['clear']) for row in found)):.1f} % of the light is missing in a run, on average"
-        f" {100 * (1 - np.mean([row['clear'] for row in found])):.1f} %, for which nothing corrects.",
+        " on the flux and 0.15 on the slope (Aleksić et al. 2016). "
+        + ("Sky and cameras are those of the Monte Carlo: clear, dark, whole." if clear else _sky_of(found)),
         "",
         "![Pulls of parameters and of fluxes](figures/closure_pulls.png)",
         "",
@@ -563,6 +571,15 @@ def page_of(everything: list[dict[str, Any]], without: Without, run_s: float) ->
         "",
         *summary(with_responses(everything, PACKAGE)),
     ]
+
+
+def _sky_of(found: list[dict[str, Any]]) -> str:
+    missing = [100 * (1 - share) for row in found for share in row["clear"]]
+    return (
+        f"The sky is not always clear: up to {max(missing):.1f} % of the light is missing in a run, on average"
+        f" {np.mean(missing):.1f} %, for which nothing corrects; what that, moonlight and broken pixels cost is in"
+        " [conditions.md](conditions.md)."
+    )
 
 
 def figure_of(found: list[dict[str, Any]]) -> Any:

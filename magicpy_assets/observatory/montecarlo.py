@@ -96,7 +96,7 @@ def make_pair(pair: Pair, seed: int, folder: Path) -> None:
     MissingInputError
         If the event library has not been made.
     """
-    _write_pair(pair, pair.shard, _images(pair), _thrown(pair), seed, folder)
+    write_pair(pair, pair.shard, _images(pair), _thrown(pair), seed, folder)
 
 
 def make_new_pair(pair: Pair, shard: Shard, seed: int, folder: Path) -> None:
@@ -105,10 +105,11 @@ def make_new_pair(pair: Pair, shard: Shard, seed: int, folder: Path) -> None:
     The library holds what a package can carry: some thousand showers, each seen from several places. Studies that ask
     for more accurate responses make their own.
     """
-    _write_pair(pair, shard, library_build.simulated(shard), shard.all_thrown(), seed, folder)
+    write_pair(pair, shard, library_build.simulated(shard), shard.all_thrown(), seed, folder)
 
 
-def _write_pair(pair: Pair, shard: Shard, images: ShowerImages, thrown: Thrown, seed: int, folder: Path) -> None:
+def write_pair(pair: Pair, shard: Shard, images: ShowerImages, thrown: Thrown, seed: int, folder: Path) -> None:
+    """Write the two files of a run that holds the images of given showers; `thrown` are all, seen or not."""
     noise = noise_at(DARK_NSB)
     charge, time, triggered = expose(images, noise, sky.stream(seed, pair.run, "noise"))
     stereo = triggered.all(axis=1)

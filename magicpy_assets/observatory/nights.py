@@ -55,6 +55,30 @@ _BATCH = 2048
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """How well a run could see.
+
+    Attributes
+    ----------
+    nsb
+        Brightness of the sky, in units of a dark one.
+    transmission
+        Share of the light of a clear night that reaches the cameras: clouds and filters take the rest.
+    has_broken_pixels
+        Whether those pixels are broken that are so in this observatory.
+    """
+
+    nsb: float
+    transmission: float = 1.0
+    has_broken_pixels: bool = True
+
+
+def conditions_of(plan: RunPlan, seed: int) -> Conditions:
+    """Return the conditions of a run in this observatory."""
+    return Conditions(sky.nsb_of_run(seed, plan.date, plan.run), transmission(plan))
+
+
+@dataclass(frozen=True)
 class _Exposure:
     """What the cameras see of the showers of a run, batch by batch; the same at every call."""
 
@@ -63,6 +87,11 @@ class _Exposure:
     images: ShowerImages
     noise: Noise
     transmission: float
+    has_broken_pixels: bool
+
+    def broken(self, telescope: int) -> NDArray[np.bool_]:
+        """Return the pixels (1039,) that hold no charge."""
+        return bad_pixels(self.seed, telescope) if self.has_broken_pixels else np.zeros(N_PIXELS, dtype=np.bool_)
 
     def batch(self, k: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
         """Return charges, times and triggers of the k-th `_BATCH` showers, as `expose` does."""
@@ -124,6 +153,7 @@ def make_run(
     gain: float = 1.0,
     drive_reports: bool = True,
     field: sky.Field | None = None,
+    conditions: Conditions | None = None,
 ) -> None:
     """Write all calibrated files of a run into a folder.
 
@@ -139,6 +169,8 @@ def make_run(
         Whether the files have any.
     field
         What shines there, if it is not what the sky of this observatory holds: for studies of another truth.
+    conditions
+        Those of the run, if they are not what they are in this observatory: likewise for studies.
 
     Raises
     ------
@@ -146,8 +178,9 @@ def make_run(
         If the event library has no shard for the run or not enough sky time in it.
     """
     images, ticks = _showers(plan, plans, seed, field)
-    noise = noise_at(sky.nsb_of_run(seed, plan.date, plan.run), plan.hv, plan.filter)
-    exposure = _Exposure(plan, seed, images, noise, transmission(plan))
+    found = conditions or conditions_of(plan, seed)
+    noise = noise_at(found.nsb, plan.hv, plan.filter)
+    exposure = _Exposure(plan, seed, images, noise, found.transmission, found.has_broken_pixels)
     seen = np.flatnonzero(exposure.triggered())
     phase = float(sky.stream(seed, plan.run, "pedestal clock").uniform())
     recording = record(ticks[seen], plan.duration_s, plan.subruns, phase, stereo=plan.stereo)
@@ -158,7 +191,7 @@ def make_run(
             camera = telescope - 1
             subrun = _with_pedestals(exposure, number, part, telescope, charge[:, camera], time[:, camera])
             subrun.charge_phe[:] *= np.float32(gain)
-            _write(folder, subrun, telescope, seed, drive_reports=drive_reports)
+            _write(folder, subrun, exposure, telescope, drive_reports=drive_reports)
 
 
 def transmission(plan: RunPlan) -> float:
@@ -199,12 +232,12 @@ def _with_pedestals(
     q[~pedestal], t[~pedestal] = charge, time
     rng = sky.stream(exposure.seed, exposure.plan.run, f"pedestals of M{telescope}, subrun {number}")
     q[pedestal], t[pedestal] = pedestal_events(int(pedestal.sum()), exposure.noise, rng)
-    broken = bad_pixels(exposure.seed, telescope)
+    broken = exposure.broken(telescope)
     q[:, broken] = t[:, broken] = 0.0
     return _Subrun(exposure.plan, number, part, q, t)
 
 
-def _write(folder: Path, subrun: _Subrun, telescope: int, seed: int, *, drive_reports: bool) -> None:
+def _write(folder: Path, subrun: _Subrun, exposure: _Exposure, telescope: int, *, drive_reports: bool) -> None:
     plan = subrun.plan
     info = RunInfo(
         run=plan.run,
@@ -218,7 +251,7 @@ def _write(folder: Path, subrun: _Subrun, telescope: int, seed: int, *, drive_re
         project="Simulated",
         sampling_mhz=SAMPLING_MHZ,
         n_samples=N_SLICES,
-        cards=library.cards(hadron_shard(plan)) | {"SEED": str(seed)},
+        cards=library.cards(hadron_shard(plan)) | {"SEED": str(exposure.seed)},
     )
     night, seconds = _clock(plan)
     conditions = sky.conditions(plan.date)
@@ -226,7 +259,7 @@ def _write(folder: Path, subrun: _Subrun, telescope: int, seed: int, *, drive_re
         folder / plan.file(telescope, subrun.number).name,
         info,
         _chunks(subrun),
-        bad_pixels=bad_pixels(seed, telescope),
+        bad_pixels=exposure.broken(telescope),
         pedestals=_pedestal_updates(subrun),
         drive=_drive(plan, subrun.recording.ticks) if drive_reports else None,
         l3_table=L3_TABLES[plan.mode],

@@ -283,6 +283,27 @@ def test_clouds_and_filters_take_their_share_of_the_light():
     assert nights.transmission(filtered) == pytest.approx(nights.FILTER_TRANSMISSION)
 
 
+def test_a_study_has_other_conditions(tmp_path, folder):
+    """The run's own change nothing; a brighter sky, less light and whole cameras are seen in the files."""
+    own, other = tmp_path / "own", tmp_path / "other"
+    for place, seen_in in (
+        (own, nights.conditions_of(DARK, SEED)),
+        (other, nights.Conditions(nsb=4.0, transmission=0.7, has_broken_pixels=False)),
+    ):
+        place.mkdir()
+        nights.make_run(DARK, PLANS, SEED, place, conditions=seen_in)
+    name = DARK.file(1, 1).name
+    for mine, usual in zip(whole_run(own, DARK, 1)[1:], whole_run(folder, DARK, 1)[1:], strict=True):
+        np.testing.assert_array_equal(mine, usual)
+    assert pedestal_level(other / name)[1] == pytest.approx(moons.cleaning(4.0).pedestal_rms_phe, abs=0.1)
+    with CalibratedFile(other / name) as file:
+        assert not file.bad_pixels.any()
+    # The largest showers, which trigger in any case, and their brightest pixels, to which noise adds little.
+    charges = (whole_run(place, DARK, 1)[1] for place in (folder, other))
+    light = [np.sort(np.sort(charge, axis=1)[:, -5:].sum(axis=1))[-20:].mean() for charge in charges]
+    assert light[1] == pytest.approx(0.7 * light[0], rel=0.1)
+
+
 def test_a_run_of_one_telescope_has_the_files_of_one(tmp_path):
     (mono,) = [plan for plan in PLANS if not plan.stereo]
     nights.make_run(mono, PLANS, SEED, tmp_path)

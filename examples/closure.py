@@ -5,7 +5,7 @@ flare, some nearly dark. Its runs go through every program, from calibrated file
 the cell. The responses are of Monte Carlo made for the study, 300,000 showers each seen once: that of the package is
 small, and its own error would be the same for all skies. What takes long, skies and Monte Carlo as far as melibea, is
 kept in the folder of --keep: a study that was stopped goes on, and one that is only to be measured again takes minutes.
-With --docs the page `docs/closure.md` and its figure are written, for each set of Monte Carlo.
+With --docs the page `docs/closure.md`, or `docs/closure_clear.md`, is written with its figure.
 
 With --clear the sky is clear and dark and no pixel is broken, as in the Monte Carlo: what is left is the analysis.
 
@@ -64,6 +64,11 @@ the package."""
 FEWEST_PREDICTED = 5.0
 """Energies at which less is predicted are left out of the comparison by energy."""
 OWN, PACKAGE = "own", "package"
+_OTHER_PAGE = {
+    True: "The sky is clear and dark and no pixel is broken, as in the Monte Carlo: what is left is the analysis."
+    " [closure.md](closure.md) has the observatory's own nights.",
+    False: "[closure_clear.md](closure_clear.md) has the same truths under a clear dark sky, with whole cameras.",
+}
 Without = dict[int, list[dict[str, list[float]]]]
 """What was measured of each bright sky, by its number, without each part of the Monte Carlo."""
 NAMES = {"log_parabola": ("amplitude", "alpha", "beta"), "power_law_cutoff": ("amplitude", "index", "lambda_")}
@@ -355,15 +360,21 @@ def main() -> int:
                 if one.number in fitted
             }
             without = {number: list(parts) for number, parts in again.items()}
-        page = page_of(found, without, given.run_seconds, given.clear)
+        page = page_of(found, without, given)
         print("\n".join(page))
         if given.docs:
-            figure_of(with_responses(found, OWN)).savefig(DOCS / "figures" / "closure_pulls.png", dpi=80)
-            (DOCS / "closure.md").write_text("\n".join(page) + "\n", encoding="utf-8")
+            name = page_name(given.clear)
+            figure_of(with_responses(found, OWN)).savefig(DOCS / "figures" / f"{name}_pulls.png", dpi=80)
+            (DOCS / f"{name}.md").write_text("\n".join(page) + "\n", encoding="utf-8")
     finally:
         if given.keep is None:
             shutil.rmtree(folder, ignore_errors=True)
     return 0
+
+
+def page_name(clear: bool) -> str:
+    """Return what the page of a study is called."""
+    return "closure_clear" if clear else "closure"
 
 
 def bright(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -509,18 +520,20 @@ def energy_table(found: list[dict[str, Any]], without: Without) -> list[str]:
     ]
 
 
-def page_of(everything: list[dict[str, Any]], without: Without, run_s: float, clear: bool) -> list[str]:
+def page_of(everything: list[dict[str, Any]], without: Without, given: argparse.Namespace) -> list[str]:
     """Return the lines of the page."""
+    clear, run_s = given.clear, given.run_seconds
+    command = f"examples/closure.py{' --clear' if clear else ''} --seed {given.seed} --docs"
     found = with_responses(everything, OWN)
     chis = iter(distances(found))
     lines = [
-        "# Closure: what is put in comes out",
+        f"# Closure: what is put in comes out{', under a clear sky' if clear else ''}",
         "",
-        f"Made by `examples/closure.py --docs`: {len(found)} skies of the embedded observatory, each with a source of"
+        f"Made by `{command}`: {len(found)} skies of the embedded observatory, each with a source of"
         f" its own spectrum at the place of the Crab Nebula, {RUNS_PER_SKY} runs of {run_s:g} s in {CELL.text}, from"
         " showers to fitted spectra with every program, with the forests of the cell. The responses are of"
         f" {PAIRS * SHOWERS_PER_PAIR:,} gamma-ray showers made for this study, each seen once, from all azimuths."
-        " **Everything here is simulated.**",
+        f" {_OTHER_PAGE[clear]} **Everything here is simulated.**",
         "",
         "| sky | truth: flux (Crab), slope, β or 1/cut-off, flare | σ | amplitude (Crab) | slope | β or 1/cut-off |"
         " χ² (3) |",
@@ -550,9 +563,9 @@ def page_of(everything: list[dict[str, Any]], without: Without, run_s: float, cl
         "",
         "The errors are statistical, those of the table of the data alone; the systematic errors of MAGIC are 11-18 %"
         " on the flux and 0.15 on the slope (Aleksić et al. 2016). "
-        + ("Sky and cameras are those of the Monte Carlo: clear, dark, whole." if clear else _sky_of(found)),
+        + ("Sky and cameras are those of the Monte Carlo." if clear else _sky_of(found)),
         "",
-        "![Pulls of parameters and of fluxes](figures/closure_pulls.png)",
+        f"![Pulls of parameters and of fluxes](figures/{page_name(clear)}_pulls.png)",
         "",
         "*Pulls of the fitted parameters (left) and of the fluxes run by run (right), with the normal distribution."
         " Simulated.*",

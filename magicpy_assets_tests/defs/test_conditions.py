@@ -1,10 +1,14 @@
 """Conditions of assets: a cell that gains runs is asked for, and no other; stale marks follow the same versions."""
 
+from datetime import date
+
 import dagster as dg
+import pandas as pd
 import pytest
 
 from magicpy_assets.core.settings import load_settings
 from magicpy_assets.definitions import build_defs
+from magicpy_assets.store.layout import Layout
 from magicpy_assets_tests.conftest import settings_for
 from magicpy_assets_tests.defs.test_new_nights import tick
 
@@ -46,6 +50,29 @@ def test_only_the_cell_that_gained_runs_is_asked_for(declarative):
         observe(instance, CELL, "b")
         third = dg.evaluate_automation_conditions(defs=declarative, instance=instance, cursor=second.cursor)
         assert third.get_requested_partitions(CALIBRATED) == set()
+
+
+def test_new_forests_ask_for_each_source_in_the_cells_that_it_has(tmp_path):
+    """One of the sources was observed in one period only, the forests are those of both."""
+    for night, names in ((date(2020, 11, 16), ["CrabNebula", "OJ287"]), (date(2022, 1, 4), ["CrabNebula"])):
+        Layout(tmp_path).catalogue(night).parent.mkdir(exist_ok=True)
+        pd.DataFrame({"source": names}).to_parquet(Layout(tmp_path).catalogue(night))
+    both = {"sources": ("CrabNebula", "OJ287"), "periods": ("ST0316", "ST0317")}
+    built = build_defs(load_settings(store=str(tmp_path), automation="declarative", **both))
+    cells = {CELL, CELL.replace("ST0316", "ST0317")}
+    with dg.DagsterInstance.ephemeral() as instance:
+        for spec in built.resolve_all_asset_specs():
+            if isinstance(spec.partitions_def, dg.MultiPartitionsDefinition) and spec.key.path[-1] != "archive":
+                for cell in cells & set(spec.partitions_def.get_partition_keys()):
+                    instance.report_runless_asset_event(dg.AssetMaterialization(spec.key, partition=cell))
+        first = dg.evaluate_automation_conditions(defs=built, instance=instance)
+        for cell in cells:
+            new = dg.AssetMaterialization("random_forest", partition=cell, tags={"dagster/data_version": "new"})
+            instance.report_runless_asset_event(new)
+        second = dg.evaluate_automation_conditions(defs=built, instance=instance, cursor=first.cursor)
+        for source, wanted in (("CrabNebula", cells), ("OJ287", {CELL})):
+            assert second.get_requested_partitions(dg.AssetKey([source, "melibea"])) == wanted
+            assert second.get_requested_partitions(dg.AssetKey([source, "star"])) == set()
 
 
 def test_from_a_fresh_store_the_whole_chain_is_asked_for_cell_by_cell(environment, tmp_path):

@@ -47,26 +47,29 @@ HADRONNESS, THETA2_DEG2, SIZE_PHE = 0.3, 0.02, 50.0
 """Cuts that leave nearly all gamma rays, and of so bright a source little else."""
 
 
-def see(job: tuple[str, int], store: Path, folder: Path) -> list[Path]:
-    """Take the gamma rays of a run, seen in some way, as far as melibea; kept."""
+def see(number: int, store: Path, folder: Path) -> dict[str, np.ndarray]:
+    """Take the gamma rays of a run, seen in every way, as far as melibea (kept), and count them."""
     logging.disable(logging.WARNING)
-    way, number = job
     plan, seed = plans_for(number // 2 + 1, RUN_S)[-1][number % 2], 7000 + number
+    field, like = SOURCE.field(0), find(use="mc_train", zenith=CELL.zenith.name)
 
-    def make(place: Path) -> None:
-        if way != ALIKE:
-            every = programme(SEED, duration_s=RUN_S)
-            nights.make_run(plan, every, seed, place, field=SOURCE.field(0), conditions=SEEN_IN[way])
-            return
-        like = find(use="mc_train", zenith=CELL.zenith.name)
-        thrown, _ = thrown_gammas(plan, SOURCE.field(0), seed, like)
-        images, _ = gamma_rays(plan, SOURCE.field(0), seed, like)
+    def make_alike(place: Path) -> None:
+        images, _ = gamma_rays(plan, field, seed, like)
+        thrown, _ = thrown_gammas(plan, field, seed, like)
         test = next(pair for pair in montecarlo.production() if (pair.zenith, pair.use) == (CELL.zenith.name, "test"))
         shard = replace(test.shard, name=f"conditions{number}", cores=1)
         montecarlo.write_pair(replace(test, run=9_500_000 + number), shard, images, thrown, seed, place)
 
-    name = "".join(sign if sign.isalnum() else "_" for sign in way)
-    return as_far_as_melibea(folder / name / f"melibea{number:02d}", make, store)
+    def make(place: Path, seen_in: nights.Conditions) -> None:
+        every = programme(SEED, duration_s=RUN_S)
+        nights.make_run(plan, every, seed, place, field=field, conditions=seen_in)
+
+    ways = {ALIKE: make_alike} | {way: partial(make, seen_in=seen_in) for way, seen_in in SEEN_IN.items()}
+    return {way: counted(as_far_as_melibea(_place(folder, way, number), made, store)) for way, made in ways.items()}
+
+
+def _place(folder: Path, way: str, number: int) -> Path:
+    return folder / "".join(sign if sign.isalnum() else "_" for sign in way) / f"melibea{number:02d}"
 
 
 def counted(files: list[Path]) -> np.ndarray:
@@ -138,15 +141,12 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         store = given.store.absolute() if given.store else prepared(folder, RUN_S)
-        counts: dict[str, list[np.ndarray]] = {ALIKE: [], **{way: [] for way in SEEN_IN}}
-        jobs = [(way, number) for number in range(given.runs) for way in counts]
         with ProcessPoolExecutor(2) as pool:
-            for (way, number), files in zip(
-                jobs, pool.map(partial(see, store=store, folder=folder), jobs), strict=True
-            ):
-                counts[way].append(counted(files))
-                print(f"run {number}: {way}, {counts[way][-1][-1]:.0f} events", flush=True)
-        page = page_of({way: np.array(runs) for way, runs in counts.items()})
+            runs = []
+            for run in pool.map(partial(see, store=store, folder=folder), range(given.runs)):
+                runs.append(run)
+                print(f"{len(runs)} of {given.runs} runs", flush=True)
+        page = page_of({way: np.array([run[way] for run in runs]) for way in runs[0]})
         print("\n".join(page))
         if given.docs:
             (DOCS / "conditions.md").write_text("\n".join(page) + "\n", encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +43,12 @@ def thrown_gammas(plan: RunPlan, field: Field, seed: int, like: Shard) -> tuple[
     return Thrown(np.full(n, "gamma"), energies, pointing, toward, cores), arrival_s
 
 
+@lru_cache(maxsize=1)
 def gamma_rays(plan: RunPlan, field: Field, seed: int, like: Shard) -> tuple[ShowerImages, Floats]:
-    """Return the images of a run's gamma rays that both telescopes see, and when they arrive (s), in order of time."""
+    """Return the images of a run's gamma rays that both telescopes see, and when they arrive (s), in order of time.
+
+    Those of the last run are kept: to simulate showers takes longest, and a run may be made again in another way.
+    """
     if not field.shines:
         return ShowerImages.empty(), np.empty(0)
     thrown, arrival_s = thrown_gammas(plan, field, seed, like)

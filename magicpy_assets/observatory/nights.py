@@ -87,7 +87,7 @@ class _Exposure:
     images: ShowerImages
     noise: Noise
     transmission: float
-    has_broken_pixels: bool
+    has_broken_pixels: bool = True
 
     def broken(self, telescope: int) -> NDArray[np.bool_]:
         """Return the pixels (1039,) that hold no charge."""

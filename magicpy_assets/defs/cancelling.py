@@ -9,7 +9,6 @@ import time
 from dataclasses import dataclass
 
 import dagster as dg
-from sqlalchemy.exc import SQLAlchemyError
 
 EVERY_S = 2.0
 """How often the state of a run is asked for."""
@@ -33,6 +32,8 @@ class Watch:
         if now - self._asked < EVERY_S:
             return
         self._asked = now
+        from sqlalchemy.exc import SQLAlchemyError  # takes a third of the time to load the definitions of one source
+
         try:
             run = self.instance.get_run_by_id(self.run_id)
         except SQLAlchemyError:

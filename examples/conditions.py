@@ -123,9 +123,10 @@ def page_of(counts: dict[str, np.ndarray]) -> list[str]:
     return [
         *lines,
         "",
-        "The first row is what tells whether data and Monte Carlo of the observatory are alike: they differ by the dead"
-        " time of the readout, 0.6 %, which the data have and their effective time accounts for. The others are"
-        " systematic errors of an analysis whose Monte Carlo is clear, dark and whole, as it is here in weak moon.",
+        "The first row is what tells whether data and Monte Carlo of the observatory are alike, but for the dead time"
+        " of the readout, which the data have and their effective time accounts for. The others are systematic errors"
+        " of an analysis whose Monte Carlo is clear, dark and whole, as it is here in weak moon. All rows are divided by"
+        " the same one, and share its noise.",
     ]
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from magicpy_assets.store.records import pending
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -60,9 +62,11 @@ def show(draw: Callable[[], Figure], made_from: Path, name: str, full: Path | No
     full = full or made_from.with_name(f"{name}.png")
     reduced = full.with_name(f"{full.stem}_small.png")
     if not _follows(full, made_from):
-        draw().savefig(full, dpi=FULL_DPI)
+        with pending(full) as temporary:
+            draw().savefig(temporary, format="png", dpi=FULL_DPI)
     if not _follows(reduced, full):
-        reduced.write_bytes(small(full.read_bytes()))
+        with pending(reduced) as temporary:
+            temporary.write_bytes(small(full.read_bytes()))
     return {name: _picture(reduced.read_bytes()), f"{name}_file": dg.MetadataValue.url(full.absolute().as_uri())}
 
 

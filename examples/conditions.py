@@ -125,8 +125,8 @@ def page_of(counts: dict[str, np.ndarray]) -> list[str]:
         "",
         "The first row is what tells whether data and Monte Carlo of the observatory are alike, but for the dead time"
         " of the readout, which the data have and their effective time accounts for. The others are systematic errors"
-        " of an analysis whose Monte Carlo is clear, dark and whole, as it is here in weak moon. All rows are divided by"
-        " the same one, and share its noise.",
+        " of an analysis whose Monte Carlo is clear, dark and whole, as it is here in weak moon. All rows are divided"
+        " by the same one, and share its noise.",
     ]
 
 

@@ -24,7 +24,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from closure import CELL, CLEAR_AND_DARK, DOCS, SEED, Sky, as_far_as_melibea, plans_for, prepared
+from closure_study import CELL, CLEAR_AND_DARK, DOCS, SEED, Sky, as_far_as_melibea, plans_for, prepared
 
 from magicpy_assets.formats.melibea import FOR_COUNTING, MELIBEA, read_events
 from magicpy_assets.observatory import montecarlo, nights

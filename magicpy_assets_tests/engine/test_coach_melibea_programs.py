@@ -63,16 +63,6 @@ def forests(tmp_path_factory, card):
     return folder
 
 
-@pytest.fixture
-def call(tmp_path, capsys):
-    def run(program, *flags):
-        code = main([program, "-b", "-q", f"--out={tmp_path / 'out'}", *map(str, flags)])
-        return code, capsys.readouterr().out.splitlines()
-
-    run.out = tmp_path / "out"
-    return run
-
-
 def flags_of(folder, **changes):
     paths = dict(zip(FLAGS, (folder / name for name in FORESTS), strict=True)) | changes
     return [f"{flag}={path}" for flag, path in paths.items() if path is not None]

@@ -65,16 +65,6 @@ def forests(tmp_path_factory, card):
     return folders
 
 
-@pytest.fixture
-def call(tmp_path, capsys):
-    def run(program, *flags):
-        code = main([program, "-b", "-q", f"--out={tmp_path / 'out'}", *map(str, flags)])
-        return code, capsys.readouterr().out.splitlines()
-
-    run.out = tmp_path / "out"
-    return run
-
-
 def names(telescope):
     return "RF.root", f"disp{telescope}/DispRF.root", "EnRF.root"
 

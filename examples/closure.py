@@ -2,7 +2,7 @@
 
 Each sky holds one source at the place of the Crab Nebula with a spectrum of its own, some with a cut-off, some with a
 flare, some nearly dark. Its runs go through every program, from calibrated files to fitted spectra, with the forests of
-the cell. The responses are of Monte Carlo made for the study, 300,000 showers each seen once: that of the package is
+the cell. The responses are of Monte Carlo made for the study, 600,000 showers each seen once: that of the package is
 small, and its own error would be the same for all skies. What takes long, skies and Monte Carlo as far as melibea, is
 kept in the folder of --keep: a study that was stopped goes on, and one that is only to be measured again takes minutes.
 With --docs the page `docs/closure.md`, or `docs/closure_clear.md`, is written with its figure.

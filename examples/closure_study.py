@@ -43,8 +43,8 @@ LN10 = math.log(10.0)
 CLEAR = 0.95
 """Runs with a smaller share of a clear night's light are left out: nothing corrects for haze and clouds."""
 CLEAR_AND_DARK = nights.Conditions(montecarlo.DARK_NSB, transmission=1.0, has_broken_pixels=False)
-PAIRS, SHOWERS_PER_PAIR, INDEX, ENERGY_GEV = 12, 75_000, 2.0, (100.0, 30_000.0)
-ZD_DEG, AZ_DEG = (9.0, 36.0), (85.0, 130.0)
+PAIRS, SHOWERS_PER_PAIR, INDEX, ENERGY_GEV = 12, 50_000, 2.0, (100.0, 30_000.0)
+ZD_DEG, FROM_TRACK_DEG = (9.0, 36.0), 5.0
 """The Monte Carlo of the study: from where its runs look, with more low energies than that of the package."""
 OWN, PACKAGE = "own", "package"
 NAMES = {"log_parabola": ("amplitude", "alpha", "beta"), "power_law_cutoff": ("amplitude", "index", "lambda_")}
@@ -129,7 +129,7 @@ def simulate(index: int, store: Path, folder: Path) -> list[Path]:
     pair = replace(like, run=9_000_000 + index)
     shard = replace(
         pair.shard, name=f"closure{index}", amount=SHOWERS_PER_PAIR, cores=1, index=INDEX, zd_deg=ZD_DEG,
-        az_deg=AZ_DEG, energy_gev=ENERGY_GEV, seed=70_000 + index,
+        from_track_deg=FROM_TRACK_DEG, energy_gev=ENERGY_GEV, seed=70_000 + index,
     )  # fmt: skip
     make = partial(montecarlo.make_new_pair, pair, shard, SEED)
     return as_far_as_melibea(folder / "mc" / f"melibea{index}", make, store)

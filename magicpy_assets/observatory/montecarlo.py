@@ -241,6 +241,8 @@ def _header(shard: Shard, n_showers: int) -> Table:
     """Return what the headers say about the simulation; nothing of it is CORSIKA, so its version is 0."""
     levels = np.zeros(10)
     levels[0] = 100.0 * HEIGHT_M
+    all_sides = shard.from_track_deg is None
+    phi_deg = (0.0, 360.0) if all_sides else sorted(np.degrees(corsika.phi_rad(shard.az_deg)).tolist())
     values = {
         "slope": -shard.index,
         "energy_low_gev": shard.energy_gev[0],
@@ -255,8 +257,8 @@ def _header(shard: Shard, n_showers: int) -> Table:
         "n_showers": n_showers * shard.cores,
         "theta_min_deg": shard.zd_deg[0],
         "theta_max_deg": shard.zd_deg[1],
-        "phi_min_deg": shard.az_deg[0],
-        "phi_max_deg": shard.az_deg[1],
+        "phi_min_deg": phi_deg[0],
+        "phi_max_deg": phi_deg[1],
         "wavelength_low_nm": _WAVELENGTH_NM[0],
         "wavelength_high_nm": _WAVELENGTH_NM[1],
     }

@@ -118,12 +118,19 @@ def ring_gammas(
     radius_m: float,
     cores: int,
     rng: np.random.Generator,
-    az_deg: tuple[float, float] = (0.0, 360.0),
+    from_track_deg: float | None = None,
 ) -> Thrown:
-    """Draw gamma rays from a ring around the pointing, uniform in the cosine of zenith distance and in azimuth."""
+    """Draw gamma rays from a ring around the pointing, uniform in the cosine of zenith distance and in azimuth.
+
+    With `from_track_deg` the pointing is at most as far in azimuth from the rising track.
+    """
     low, high = np.cos(np.radians(zd_deg))
     zd = np.degrees(np.arccos(rng.uniform(high, low, n)))
-    pointing = np.column_stack([zd, rng.uniform(*az_deg, n)])
+    if from_track_deg is None:
+        az = rng.uniform(0.0, 360.0, n)
+    else:
+        az = track_azimuth_deg(zd) + rng.uniform(-from_track_deg, from_track_deg, n)
+    pointing = np.column_stack([zd, az])
     toward = tilted(pointing, np.full(n, math.radians(WOBBLE_DEG)), rng.uniform(0, 2 * math.pi, n))
     energy = power_law(*energy_gev, index, n, rng)
     return Thrown(np.full(n, "gamma"), energy, pointing, toward, disc_cores(toward, np.full(n, radius_m), cores, rng))

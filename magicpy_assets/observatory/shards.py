@@ -15,7 +15,7 @@ import numpy as np
 
 from magicpy_assets.core import zeniths
 from magicpy_assets.core.errors import InputError, unknown
-from magicpy_assets.observatory.primaries import Thrown, hadrons, ring_gammas
+from magicpy_assets.observatory.primaries import Thrown, hadrons, ring_gammas, track_azimuth_deg
 
 SECONDS_PER_PIECE = 10.0
 SHOWERS_PER_PIECE = 500
@@ -36,13 +36,21 @@ class Shard:
     radius_m: float
     cores: int
     seed: int
-    az_deg: tuple[float, float] = (0.0, 360.0)
-    """Of gamma rays; those that ship come from all sides."""
+    from_track_deg: float | None = None
+    """How far in azimuth gamma rays are from the rising track of the hadrons; those that ship come from all sides."""
 
     @property
     def pieces(self) -> int:
         """Number of pieces it is made in."""
         return round(self.amount / (SECONDS_PER_PIECE if self.kind == "hadron" else SHOWERS_PER_PIECE))
+
+    @property
+    def az_deg(self) -> tuple[float, float]:
+        """Lowest and highest azimuth to which the telescopes point for gamma rays."""
+        if self.from_track_deg is None:
+            return 0.0, 360.0
+        high, low = track_azimuth_deg(np.array(self.zd_deg))
+        return float(low) - self.from_track_deg, float(high) + self.from_track_deg
 
     def thrown(self, piece: int) -> Thrown:
         """Return the showers of one piece, the same at every call."""
@@ -50,8 +58,9 @@ class Shard:
         if self.kind == "hadron":
             return hadrons(SECONDS_PER_PIECE, self.zd_deg, self.energy_gev, self.radius_m, self.cores, rng)
         return ring_gammas(
-            SHOWERS_PER_PIECE, self.zd_deg, self.energy_gev, self.index, self.radius_m, self.cores, rng, self.az_deg
-        )
+            SHOWERS_PER_PIECE, self.zd_deg, self.energy_gev, self.index, self.radius_m, self.cores, rng,
+            self.from_track_deg,
+        )  # fmt: skip
 
     def all_thrown(self) -> Thrown:
         """Return every shower that was thrown for this shard, seen or not, in the order of `ShowerImages.shower`."""

@@ -1,5 +1,6 @@
 """Monte Carlo files: truth as thrown, every use of every shower in OriginalMC, telescopes that agree."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -146,6 +147,17 @@ def test_the_headers_say_what_was_simulated(content, telescope):
     assert (header["theta_min_deg"], header["theta_max_deg"]) == (5.0, 35.0)
     assert header["corsika_version"] == 0
     np.testing.assert_array_equal(np.flatnonzero(content["bad"]), [0])
+
+
+def test_new_showers_near_the_track_lie_within_what_their_header_says(tmp_path):
+    shard = replace(PAIR.shard, name="new", amount=500, cores=1, energy_gev=(300.0, 3000.0), from_track_deg=5.0)
+    montecarlo.make_new_pair(PAIR, shard, SEED, tmp_path)
+    with CalibratedFile(tmp_path / PAIR.file(1).name) as file:
+        header, thrown = file.mc_header, file.original_mc
+    assert len(thrown["telescope_phi_rad"]) == header["n_showers"] == 500
+    phi_deg = np.degrees(thrown["telescope_phi_rad"])
+    assert header["phi_min_deg"] <= phi_deg.min() < phi_deg.max() <= header["phi_max_deg"]
+    assert header["phi_max_deg"] - header["phi_min_deg"] < 120
 
 
 def test_the_same_pair_again_is_the_same(tmp_path, folder):

@@ -101,6 +101,12 @@ def test_gammas_come_from_the_ring_and_uniformly_from_the_sky():
     assert stats.kstest(thrown.pointing_deg[:, 1] / 360.0, "uniform").pvalue > 1e-3
 
 
+def test_gammas_near_the_track_keep_to_it():
+    thrown = ring_gammas(4000, (9.0, 36.0), (100.0, 30_000.0), 2.0, 350.0, 1, np.random.default_rng(3), 5.0)
+    away = thrown.pointing_deg[:, 1] - track_azimuth_deg(thrown.pointing_deg[:, 0])
+    assert stats.kstest((away + 5.0) / 10.0, "uniform").pvalue > 1e-3
+
+
 def test_cores_fill_a_disc_across_the_axis():
     rng = np.random.default_rng(4)
     toward = np.column_stack([np.full(1000, 40.0), rng.uniform(0, 360, 1000)])

@@ -30,6 +30,7 @@ from closure_study import (
     CRAB,
     DOCS,
     ENERGY_MIN_TEV,
+    FROM_TRACK_DEG,
     OWN,
     PACKAGE,
     PAIRS,
@@ -49,6 +50,8 @@ from scipy.stats import chi2, norm
 
 SMALLEST_RATE = 0.005
 """A cut-off beyond 200 TeV is none: the parameter lies at the end of what is allowed, where errors end, too."""
+FAINT = 0.1
+"""Sources up to this flux (Crab) are not fitted: they have limits."""
 FEWEST_PREDICTED = 5.0
 """Energies at which less is predicted are left out of the comparison by energy."""
 _OTHER_PAGE = {
@@ -88,11 +91,10 @@ def main() -> int:
                 print(f"sky {one.number:2d} observed", flush=True)
             found = list(pool.map(partial(measure, store=store, folder=folder), truths, plans))
             print("measured; now again without each part of the Monte Carlo", flush=True)
-            fitted = {row["number"] for row in bright(with_responses(found, OWN))}
             again = {
                 one.number: pool.map(partial(measure_without, one=one, folder=folder), range(PAIRS))
                 for one in truths
-                if one.number in fitted
+                if one.flux > FAINT
             }
             without = {number: list(parts) for number, parts in again.items()}
         page = page_of(found, without, given)
@@ -113,10 +115,13 @@ def page_name(clear: bool) -> str:
 
 
 def bright(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the skies whose spectrum can be fitted; none whose cut-off was fitted at its limit, where errors end."""
-    cut_off = [row for row in found if math.isfinite(row["cutoff_tev"])]
-    at_limit = [row["number"] for row in cut_off if row["values"][2] < SMALLEST_RATE]
-    return [row for row in found if row["flux"] > 0.1 and row["number"] not in at_limit]
+    """Return the skies whose spectrum is fitted."""
+    return [row for row in found if row["flux"] > FAINT]
+
+
+def with_errors(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the bright skies without those whose cut-off was fitted at its limit, where errors end."""
+    return [row for row in bright(found) if not (math.isfinite(row["cutoff_tev"]) and row["values"][2] < SMALLEST_RATE)]
 
 
 def of_monte_carlo(parts: np.ndarray) -> np.ndarray:
@@ -126,14 +131,9 @@ def of_monte_carlo(parts: np.ndarray) -> np.ndarray:
 
 
 def pulls(found: list[dict[str, Any]]) -> np.ndarray:
-    """Return (value - truth) / error of the three parameters of each bright sky."""
-    rows = bright(found)
+    """Return (value - truth) / error of the three parameters of each sky that has errors."""
+    rows = with_errors(found)
     return np.array([(np.array(row["values"]) - row["truth"]) / row["errors"] for row in rows])
-
-
-def distances(found: list[dict[str, Any]]) -> np.ndarray:
-    """Return the chi² of all three parameters together with their covariance, a number per bright sky."""
-    return np.array([float(off @ np.linalg.solve(covariance, off)) for off, covariance in map(_off, bright(found))])
 
 
 def _off(row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -143,22 +143,23 @@ def _off(row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def with_monte_carlo(found: list[dict[str, Any]], without: Without) -> tuple[float, np.ndarray]:
-    """Return the chi² of all parameters of all skies, and the errors of the mean pulls that the Monte Carlo brings.
+    """Return what the Monte Carlo has in the χ² of all parameters of all skies, and its errors of the mean pulls.
 
     Its fluctuations move all skies together, so the covariance of all parameters is that of the data, sky by sky, and
     that of a jackknife over the parts of the Monte Carlo, over all of them.
     """
-    rows = bright(found)
+    rows = with_errors(found)
     off, covariances = zip(*map(_off, rows), strict=True)
     moved = np.array(
         [[_off(row | part)[0] for row, part in zip(rows, one, strict=True)]
          for one in zip(*(without[row["number"]] for row in rows), strict=True)]
     )  # fmt: skip
-    covariance = block_diag(*covariances) + of_monte_carlo(moved.reshape(PAIRS, -1))
-    every = np.concatenate(off)
+    every, of_data = np.concatenate(off), block_diag(*covariances)
+    both = of_data + of_monte_carlo(moved.reshape(PAIRS, -1))
+    less = float(every @ np.linalg.solve(of_data, every) - every @ np.linalg.solve(both, every))
     errors = np.array([np.sqrt(np.diag(one)) for one in covariances])
     of_means = of_monte_carlo((moved / errors).mean(axis=1))
-    return float(every @ np.linalg.solve(covariance, every)), np.sqrt(np.diag(of_means))
+    return less, np.sqrt(np.diag(of_means))
 
 
 def flux_pulls(found: list[dict[str, Any]]) -> np.ndarray:
@@ -173,12 +174,24 @@ def flux_pulls(found: list[dict[str, Any]]) -> np.ndarray:
     )
 
 
+def mean_flux(found: list[dict[str, Any]]) -> tuple[float, float]:
+    """Return the mean of flux over truth of all runs of bright skies, and its error.
+
+    The weights are those of the errors that the truth would have: measured errors are smaller where less is counted.
+    """
+    flux, true, error = (
+        np.ravel([row[name] for row in bright(found)]) for name in ("fluxes", "true_fluxes", "flux_errors")
+    )
+    weights = true * flux / error**2
+    return float(np.average(flux / true, weights=weights)), float(1 / np.sqrt(weights.sum()))
+
+
 def limits(found: list[dict[str, Any]]) -> tuple[int, int]:
     """Return how many upper limits of faint skies lie above the truth, and how many there are."""
     pairs = [
         (limit, true)
         for row in found
-        if row["flux"] <= 0.1
+        if row["flux"] <= FAINT
         for limit, true in zip(row["flux_limits"], row["true_fluxes"], strict=True)
     ]
     return sum(limit > true for limit, true in pairs), len(pairs)
@@ -191,32 +204,27 @@ def with_responses(found: list[dict[str, Any]], name: str) -> list[dict[str, Any
 
 def summary(found: list[dict[str, Any]], without: Without | None = None) -> list[str]:
     """Return what pulls, fluxes and limits say, as a list of the page; with errors of the Monte Carlo if given."""
-    values, each, far = pulls(found), flux_pulls(found), distances(found)
-    n = len(values)
+    values, each = pulls(found), flux_pulls(found)
+    far = sum(row["likelihood_ratio"] for row in bright(found))
+    n, degrees = len(values), 3 * len(bright(found))
     inside = float((np.abs(each) < 1).mean())
     expected = float(norm.cdf(1) - norm.cdf(-1))
     covered, asked = limits(found)
-    of_runs = [
-        (flux / true, error / true)
-        for row in bright(found)
-        for flux, true, error in zip(row["fluxes"], row["true_fluxes"], row["flux_errors"], strict=True)
-    ]
-    ratio, weights = np.array(of_runs)[:, 0], 1 / np.array(of_runs)[:, 1] ** 2
-    mean, error = float(np.average(ratio, weights=weights)), float(1 / np.sqrt(weights.sum()))
+    mean, error = mean_flux(found)
     together = []
     if without is not None:
-        distance, of_means = with_monte_carlo(found, without)
+        less, of_means = with_monte_carlo(found, without)
         together = [
             f"* The Monte Carlo, common to all skies, gives these means another ±"
-            f" {', '.join(f'{value:.2f}' for value in of_means)}. With its covariance over all parameters of all skies:"
-            f" χ² = {distance:.1f} for {3 * n} degrees of freedom, p = {float(chi2.sf(distance, 3 * n)):.2g}."
+            f" {', '.join(f'{value:.2f}' for value in of_means)}. With its covariance over all parameters of all skies"
+            f" χ² is less by {less:.1f}: p = {float(chi2.sf(far - less, degrees)):.2g}."
         ]
     return [
         f"* Pulls of amplitude, slope and the third parameter over {n} skies: means"
         f" {', '.join(f'{value:+.2f}' for value in values.mean(axis=0))} (± {1 / math.sqrt(n):.2f}), widths"
         f" {', '.join(f'{value:.2f}' for value in values.std(axis=0, ddof=1))} (± {1 / math.sqrt(2 * n):.2f}).",
-        f"* Distance from the truth in all three: χ² = {far.sum():.1f} for {3 * n} degrees of freedom,"
-        f" p = {float(chi2.sf(far.sum(), 3 * n)):.2g}.",
+        f"* Distance from the truth in all three, by likelihood: χ² = {far:.1f} for {degrees} degrees of freedom,"
+        f" p = {float(chi2.sf(far, degrees)):.2g}.",
         *together,
         f"* Fluxes above {1e3 * ENERGY_MIN_TEV:.0f} GeV, run by run: {inside:.0%} of {len(each)} within one error"
         f" (expected {expected:.0%} ± {math.sqrt(expected * (1 - expected) / len(each)):.0%}); mean of flux over truth"
@@ -260,14 +268,14 @@ def page_of(everything: list[dict[str, Any]], without: Without, given: argparse.
     clear, run_s = given.clear, given.run_seconds
     command = f"examples/closure.py{' --clear' if clear else ''} --seed {given.seed} --docs"
     found = with_responses(everything, OWN)
-    chis = iter(distances(found))
     lines = [
         f"# Closure: what is put in comes out{', under a clear sky' if clear else ''}",
         "",
         f"Made by `{command}`: {len(found)} skies of the embedded observatory, each with a source of"
         f" its own spectrum at the place of the Crab Nebula, {RUNS_PER_SKY} runs of {run_s:g} s in {CELL.text}, from"
         " showers to fitted spectra with every program, with the forests of the cell. The responses are of"
-        f" {PAIRS * SHOWERS_PER_PAIR:,} gamma-ray showers made for this study, each seen once, from all azimuths."
+        f" {PAIRS * SHOWERS_PER_PAIR:,} gamma-ray showers made for this study, each seen once, within"
+        f" {FROM_TRACK_DEG:g}° in azimuth of where the runs look."
         f" {_OTHER_PAGE[clear]} **Everything here is simulated.**",
         "",
         "| sky | truth: flux (Crab), slope, β or 1/cut-off, flare | σ | amplitude (Crab) | slope | β or 1/cut-off |"
@@ -277,21 +285,22 @@ def page_of(everything: list[dict[str, Any]], without: Without, given: argparse.
     for row in found:
         truth = f"{row['flux']:.2f}, {row['slope']:.2f}, {row['truth'][2]:.3f}, {row['flare']:g}×"
         if row not in bright(found):
-            why = "faint: limits only" if row["flux"] <= 0.1 else "no cut-off found: errors end at zero"
-            lines.append(f"| {row['number']} | {truth} | {row['significance']:.1f} | {why} | | | |")
+            lines.append(f"| {row['number']} | {truth} | {row['significance']:.1f} | faint: limits only | | | |")
             continue
         amplitude = f"{row['values'][0] / CRAB:.2f} ± {row['errors'][0] / CRAB:.2f} (true {row['truth'][0] / CRAB:.2f})"
         slope, third = (f"{row['values'][k]:.2f} ± {row['errors'][k]:.2f}" for k in (1, 2))
+        third = third if row in with_errors(found) else "no cut-off found: errors end at zero"
         lines.append(
             f"| {row['number']} | {truth} | {row['significance']:.1f} | {amplitude} | {slope} | {third} |"
-            f" {next(chis):.1f} |"
+            f" {row['likelihood_ratio']:.1f} |"
         )
     return [
         *lines,
         "",
         *summary(found, without),
         "",
-        "The three parameters of a fit depend on each other, so their means lean together.",
+        "The three parameters of a fit depend on each other, so their means lean together. χ² is twice the logarithm of"
+        " how much likelier the fit is than the truth; where a cut-off was not found, the sky has one, but no pulls.",
         "",
         "In a flare the runs differ, and what is fitted to both together is their mean: true is the mean weighted with"
         " what each run would count of a steady source.",

@@ -37,6 +37,7 @@ from closure_study import (
     RUNS_PER_SKY,
     SEED,
     SHOWERS_PER_PAIR,
+    described,
     measure,
     measure_without,
     observe,
@@ -81,22 +82,24 @@ def main() -> int:
         truths = skies(given.skies)
         plans = plans_for(given.skies, given.run_seconds)
         with ProcessPoolExecutor(2) as pool:
-            parts = pool.map(partial(simulate, store=store, folder=folder), range(PAIRS))
-            for part, _ in enumerate(parts, start=1):
+            simulated = pool.map(partial(simulate, store=store, folder=folder), range(PAIRS))
+            for part, _ in enumerate(simulated, start=1):
                 print(f"Monte Carlo: {part} of {PAIRS} parts", flush=True)
             look = partial(
                 observe, store=store, folder=folder, run_s=given.run_seconds, seed=given.seed, clear=given.clear
             )
             for one, _ in zip(truths, pool.map(look, truths, plans), strict=True):
                 print(f"sky {one.number:2d} observed", flush=True)
-            found = list(pool.map(partial(measure, store=store, folder=folder), truths, plans))
+            measured = pool.map(partial(measure, truths=truths, store=store, folder=folder), (OWN, PACKAGE))
+            by_responses = dict(zip((OWN, PACKAGE), measured, strict=True))
             print("measured; now again without each part of the Monte Carlo", flush=True)
-            again = {
-                one.number: pool.map(partial(measure_without, one=one, folder=folder), range(PAIRS))
-                for one in truths
-                if one.flux > FAINT
-            }
-            without = {number: list(parts) for number, parts in again.items()}
+            shining = [one for one in truths if one.flux > FAINT]
+            parts = list(pool.map(partial(measure_without, truths=shining, folder=folder), range(PAIRS)))
+        found = [
+            described(one, its_runs) | {name: measured[one.number] for name, measured in by_responses.items()}
+            for one, its_runs in zip(truths, plans, strict=True)
+        ]
+        without = {one.number: [part[one.number] for part in parts] for one in shining}
         page = page_of(found, without, given)
         print("\n".join(page))
         if given.docs:
@@ -302,8 +305,8 @@ def page_of(everything: list[dict[str, Any]], without: Without, given: argparse.
         "The three parameters of a fit depend on each other, so their means lean together. χ² is twice the logarithm of"
         " how much likelier the fit is than the truth; where a cut-off was not found, the sky has one, but no pulls.",
         "",
-        "In a flare the runs differ, and what is fitted to both together is their mean: true is the mean weighted with"
-        " what each run would count of a steady source.",
+        "Of a flare only the second run is fitted, three times as bright as the first: runs that are stacked are taken"
+        " to be equally bright (see [results.md](results.md)). Fluxes and counts by energy are of all runs.",
         "",
         "The errors are statistical, those of the table of the data alone; the systematic errors of MAGIC are 11-18 %"
         " on the flux and 0.15 on the slope (Aleksić et al. 2016). "

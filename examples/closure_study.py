@@ -21,6 +21,7 @@ import numpy as np
 
 from magicpy_assets.core import datalevels, sources
 from magicpy_assets.core.cell import Cell
+from magicpy_assets.core.runs import parse_name
 from magicpy_assets.core.settings import load_settings
 from magicpy_assets.mars.programs import Dl3, Melibea, Star, SuperStar
 from magicpy_assets.observatory import montecarlo, nights, sky
@@ -38,7 +39,10 @@ CRAB = 3.23e-11
 """Flux of the Crab Nebula at 1 TeV, TeV⁻¹ cm⁻² s⁻¹ (Aleksić et al. 2015)."""
 RUNS_PER_SKY = 2
 RUNS_TO_PREPARE = 3
+RANGE_TEV = (0.25, None)
+"""Estimated energies of fits and counts: above the thresholds of all responses, which so agree in what they use."""
 ENERGY_MIN_TEV = 0.3
+"""From where fluxes are integrated."""
 LN10 = math.log(10.0)
 CLEAR = 0.95
 """Runs with a smaller share of a clear night's light are left out: nothing corrects for haze and clouds."""
@@ -66,10 +70,16 @@ class Sky:
         """The model that is fitted."""
         return "power_law_cutoff" if math.isfinite(self.cutoff_tev) else "log_parabola"
 
-    def truth(self, shares: Sequence[float]) -> tuple[float, float, float]:
-        """Parameters of the fitted model, if the runs have shares of what a steady source would let them count."""
-        amplitude = float(np.average([self.flux_of(run) for run in range(RUNS_PER_SKY)], weights=shares))
-        return amplitude, self.slope, self.beta if self.shape == "log_parabola" else 1.0 / self.cutoff_tev
+    @property
+    def fitted(self) -> slice:
+        """The runs that a spectrum is fitted to: of a flare the last alone, for only runs alike are to be stacked."""
+        return slice(0 if self.flare == 1.0 else RUNS_PER_SKY - 1, RUNS_PER_SKY)
+
+    @property
+    def truth(self) -> tuple[float, float, float]:
+        """True parameters of the fitted model in the fitted runs."""
+        third = self.beta if self.shape == "log_parabola" else 1.0 / self.cutoff_tev
+        return self.flux_of(RUNS_PER_SKY - 1), self.slope, third
 
     def flux_of(self, run: int) -> float:
         """Flux at 1 TeV during the first or second run, before any cut-off; TeV⁻¹ cm⁻² s⁻¹."""
@@ -172,19 +182,13 @@ def _forest(store: Path) -> Path:
     return store / "RFs" / CELL.period.name / CELL.zenith.name / CELL.moon.key
 
 
-def measure(one: Sky, plans: tuple[RunPlan, ...], store: Path, folder: Path) -> dict[str, Any]:
-    """Take one observed sky to spectrum and fluxes, with each set of Monte Carlo."""
+def measure(responses: str, truths: Sequence[Sky], store: Path, folder: Path) -> dict[int, dict[str, Any]]:
+    """Take all observed skies to spectra and fluxes, with responses of one set of Monte Carlo; by number of the sky."""
     logging.disable(logging.WARNING)
-    result = asdict(one) | {"true_fluxes": true_fluxes(one)}
-    result["clear"] = [nights.transmission(plan) for plan in plans]
-    simulations = {
-        OWN: own_monte_carlo(folder),
-        PACKAGE: sorted((store / "MC" / "test" / "melibea" / CELL.period.name / CELL.zenith_moon).glob("*_Q_*.root")),
-    }
-    for name, files in simulations.items():
-        with observed(one, files, folder) as observations:
-            result[name] = _measured(one, observations)
-    return result
+    place = store / "MC" / "test" / "melibea" / CELL.period.name / CELL.zenith_moon
+    files = own_monte_carlo(folder) if responses == OWN else sorted(place.glob("*_Q_*.root"))
+    with observed(truths, files, folder) as observations:
+        return {one.number: _measured(one, observations[one.number]) for one in truths}
 
 
 def own_monte_carlo(folder: Path, without: int | None = None) -> list[Path]:
@@ -194,30 +198,35 @@ def own_monte_carlo(folder: Path, without: int | None = None) -> list[Path]:
 
 
 @contextmanager
-def observed(one: Sky, monte_carlo: list[Path], folder: Path) -> Iterator[Any]:
-    """Give the observations of a sky, with responses of some Monte Carlo."""
+def observed(truths: Sequence[Sky], monte_carlo: list[Path], folder: Path) -> Iterator[dict[int, Any]]:
+    """Give the observations of each sky, by its number, with responses of some Monte Carlo."""
     from magicpy_assets.formats.dl3 import open_observations
 
+    seen = {one.number: sorted((folder / "skies" / f"melibea{one.number:02d}").glob("*_Q_*.root")) for one in truths}
     with tempfile.TemporaryDirectory(dir=folder) as out:
-        seen = sorted((folder / "skies" / f"melibea{one.number:02d}").glob("*_Q_*.root"))
-        Dl3(seen, mc=monte_carlo, out=Path(out)).run()
-        yield open_observations(sorted(Path(out).glob("*_DL3_*.fits")))
+        # All at once, so that the Monte Carlo is read once.
+        Dl3([path for files in seen.values() for path in files], mc=monte_carlo, out=Path(out)).run()
+        made = {
+            number: [Path(out) / parse_name(path).at(datalevels.DL3).name for path in files]
+            for number, files in seen.items()
+        }
+        yield {number: open_observations(files) for number, files in made.items()}
 
 
-def measure_without(part: int, one: Sky, folder: Path) -> dict[str, list[float]]:
+def measure_without(part: int, truths: Sequence[Sky], folder: Path) -> dict[int, dict[str, list[float]]]:
     """Return what is fitted, and what the truth predicts, with responses that lack a part of the Monte Carlo."""
     logging.disable(logging.WARNING)
-    with observed(one, own_monte_carlo(folder, without=part), folder) as observations:
-        found = by_energy(one, observations)
-        values, _ = _fitted(one, observations)
-        return {"values": values, "truth": list(one.truth(found["shares"])), "predicted": found["predicted"]}
+    measured = {}
+    with observed(truths, own_monte_carlo(folder, without=part), folder) as observations:
+        for one in truths:
+            values, _ = _fitted(one, observations[one.number])
+            predicted = by_energy(one, observations[one.number])["predicted"]
+            measured[one.number] = {"values": values, "predicted": predicted}
+    return measured
 
 
 def by_energy(one: Sky, observations: Any) -> dict[str, list[float]]:
-    """Return counts of both runs and what the truth predicts, by estimated energy where responses can be trusted.
-
-    `shares` are those that the runs would have in the counts of a steady source.
-    """
+    """Return counts of both runs and what the truth predicts, by estimated energy where responses can be trusted."""
     import astropy.units as u
     from gammapy.modeling.models import SkyModel, TemplateSpectralModel
 
@@ -226,36 +235,40 @@ def by_energy(one: Sky, observations: Any) -> dict[str, list[float]]:
     grid = np.geomspace(*on_off.TRUE_RANGE_TEV, 400)
     columns = ("on", "background", "predicted")
     found = {name: np.zeros(0) for name in columns}
-    shares = []
-    for run, dataset in enumerate(on_off.reduce(observations, POSITION_DEG)):
+    for run, dataset in enumerate(_counted(observations)):
         flux = one.field(run).flux_per_cm2_s_tev(grid) * u.Unit("cm-2 s-1 TeV-1")
         dataset.models = [SkyModel(TemplateSpectralModel(grid * u.TeV, flux), name=f"truth {run}")]
         maps = dataset.counts, dataset.background, dataset.npred_signal()
         for name, values in zip(columns, maps, strict=True):
             ours = np.where(dataset.mask.data, values.data, 0.0).ravel()
             found[name] = ours + (found[name] if run else 0.0)
-        shares.append(float(ours.sum()) / one.flux_of(run))
     edges = dataset.counts.geom.axes["energy"].edges.to_value("TeV")
-    return {"edges": edges.tolist(), "shares": shares} | {name: values.tolist() for name, values in found.items()}
+    return {"edges": edges.tolist()} | {name: values.tolist() for name, values in found.items()}
+
+
+def _counted(observations: Any) -> Any:
+    from magicpy_assets.science import on_off
+
+    return on_off.reduce(observations, POSITION_DEG, energy_range_tev=RANGE_TEV)
 
 
 def _fitted(one: Sky, observations: Any) -> tuple[list[float], Any]:
     from magicpy_assets.science.spectrum_fit import fit
 
-    spectrum = fit(observations, POSITION_DEG, model=one.shape, stack=True)
+    spectrum = fit(observations[one.fitted], POSITION_DEG, model=one.shape, energy_range_tev=RANGE_TEV, stack=True)
     return [spectrum.parameter(name)[0] for name in NAMES[one.shape]], spectrum
 
 
-def likelihood_ratio(one: Sky, truth: Sequence[float], observations: Any, spectrum: Any) -> float:
+def likelihood_ratio(one: Sky, observations: Any, spectrum: Any) -> float:
     """Return twice the logarithm of how much likelier the fit is than the truth: χ² of three parameters (Wilks)."""
     from gammapy.modeling.models import SkyModel
 
     from magicpy_assets.science import on_off, spectral_models
 
     model = spectral_models.shape(one.shape).build()
-    for name, value in zip(NAMES[one.shape], truth, strict=True):
+    for name, value in zip(NAMES[one.shape], one.truth, strict=True):
         model.parameters[name].value = value
-    datasets = on_off.stacked(on_off.reduce(observations, POSITION_DEG))
+    datasets = on_off.stacked(_counted(observations[one.fitted]))
     datasets.models = [SkyModel(spectral_model=model, name="truth")]
     return float(datasets.stat_sum()) - float(spectrum.statistic)
 
@@ -265,12 +278,10 @@ def _measured(one: Sky, observations: Any) -> dict[str, Any]:
 
     values, spectrum = _fitted(one, observations)
     counted = by_energy(one, observations)
-    truth = one.truth(counted["shares"])
     curve = light_curve.light_curve(observations, POSITION_DEG, energy_min_tev=ENERGY_MIN_TEV, model=_true_model(one))
     points = curve.table["flux", "flux_err", "flux_ul", "is_ul"]
     return {
-        "truth": list(truth),
-        "likelihood_ratio": likelihood_ratio(one, truth, observations, spectrum),
+        "likelihood_ratio": likelihood_ratio(one, observations, spectrum),
         "values": values,
         "errors": [spectrum.parameter(name)[1] for name in NAMES[one.shape]],
         "covariance": spectrum.covariance[_order(spectrum, one)][:, _order(spectrum, one)].tolist(),
@@ -281,6 +292,15 @@ def _measured(one: Sky, observations: Any) -> dict[str, Any]:
         "flux_errors": [float(value) for value in points["flux_err"]],
         "flux_limits": [float(value) for value in points["flux_ul"]],
         "by_energy": counted,
+    }
+
+
+def described(one: Sky, plans: tuple[RunPlan, ...]) -> dict[str, Any]:
+    """Return the truth of a sky and how clear its runs were."""
+    return asdict(one) | {
+        "truth": one.truth,
+        "true_fluxes": true_fluxes(one),
+        "clear": [nights.transmission(plan) for plan in plans],
     }
 
 

@@ -31,6 +31,7 @@ from closure_study import (
     DOCS,
     ENERGY_MIN_TEV,
     FROM_TRACK_DEG,
+    LEFT_OUT,
     OWN,
     PACKAGE,
     PAIRS,
@@ -61,7 +62,7 @@ _OTHER_PAGE = {
     False: "[closure_clear.md](closure_clear.md) has the same truths under a clear dark sky, with whole cameras.",
 }
 Without = dict[int, list[dict[str, list[float]]]]
-"""What was measured of each bright sky, by its number, without each part of the Monte Carlo."""
+"""What was measured of each bright sky, by its number, without some parts of the Monte Carlo after others."""
 
 
 def main() -> int:
@@ -92,9 +93,9 @@ def main() -> int:
                 print(f"sky {one.number:2d} observed", flush=True)
             measured = pool.map(partial(measure, truths=truths, store=store, folder=folder), (OWN, PACKAGE))
             by_responses = dict(zip((OWN, PACKAGE), measured, strict=True))
-            print("measured; now again without each part of the Monte Carlo", flush=True)
+            print("measured; now again without parts of the Monte Carlo", flush=True)
             shining = [one for one in truths if one.flux > FAINT]
-            parts = list(pool.map(partial(measure_without, truths=shining, folder=folder), range(PAIRS)))
+            parts = list(pool.map(partial(measure_without, truths=shining, folder=folder), LEFT_OUT))
         found = [
             described(one, its_runs) | {name: measured[one.number] for name, measured in by_responses.items()}
             for one, its_runs in zip(truths, plans, strict=True)
@@ -158,7 +159,7 @@ def with_monte_carlo(found: list[dict[str, Any]], without: Without) -> tuple[flo
          for one in zip(*(without[row["number"]] for row in rows), strict=True)]
     )  # fmt: skip
     every, of_data = np.concatenate(off), block_diag(*covariances)
-    both = of_data + of_monte_carlo(moved.reshape(PAIRS, -1))
+    both = of_data + of_monte_carlo(moved.reshape(len(LEFT_OUT), -1))
     less = float(every @ np.linalg.solve(of_data, every) - every @ np.linalg.solve(both, every))
     errors = np.array([np.sqrt(np.diag(one)) for one in covariances])
     of_means = of_monte_carlo((moved / errors).mean(axis=1))
@@ -320,7 +321,7 @@ def page_of(everything: list[dict[str, Any]], without: Without, given: argparse.
         "## By energy",
         "",
         "Without a fit: the excess of all these skies over what their truths predict. The error of the Monte Carlo is"
-        " that of a jackknife over its parts.",
+        f" that of a jackknife over its parts, in {len(LEFT_OUT)} groups.",
         "",
         *energy_table(found, without),
         "",

@@ -50,6 +50,8 @@ CLEAR_AND_DARK = nights.Conditions(montecarlo.DARK_NSB, transmission=1.0, has_br
 PAIRS, SHOWERS_PER_PAIR, INDEX, ENERGY_GEV = 12, 50_000, 2.0, (100.0, 30_000.0)
 ZD_DEG, FROM_TRACK_DEG = (9.0, 36.0), 5.0
 """The Monte Carlo of the study: from where its runs look, with more low energies than that of the package."""
+LEFT_OUT = [(part, part + 1) for part in range(0, PAIRS, 2)]
+"""The parts of the Monte Carlo that a jackknife leaves out at a time."""
 OWN, PACKAGE = "own", "package"
 NAMES = {"log_parabola": ("amplitude", "alpha", "beta"), "power_law_cutoff": ("amplitude", "index", "lambda_")}
 
@@ -191,9 +193,9 @@ def measure(responses: str, truths: Sequence[Sky], store: Path, folder: Path) ->
         return {one.number: _measured(one, observations[one.number]) for one in truths}
 
 
-def own_monte_carlo(folder: Path, without: int | None = None) -> list[Path]:
-    """Return the melibea files of the study's Monte Carlo, of all parts or of all but one."""
-    parts = [folder / "mc" / f"melibea{part}" for part in range(PAIRS) if part != without]
+def own_monte_carlo(folder: Path, without: Sequence[int] = ()) -> list[Path]:
+    """Return the melibea files of the study's Monte Carlo, of all parts but some."""
+    parts = [folder / "mc" / f"melibea{part}" for part in range(PAIRS) if part not in without]
     return [path for part in parts for path in sorted(part.glob("*_Q_*.root"))]
 
 
@@ -213,11 +215,11 @@ def observed(truths: Sequence[Sky], monte_carlo: list[Path], folder: Path) -> It
         yield {number: open_observations(files) for number, files in made.items()}
 
 
-def measure_without(part: int, truths: Sequence[Sky], folder: Path) -> dict[int, dict[str, list[float]]]:
-    """Return what is fitted, and what the truth predicts, with responses that lack a part of the Monte Carlo."""
+def measure_without(parts: Sequence[int], truths: Sequence[Sky], folder: Path) -> dict[int, dict[str, list[float]]]:
+    """Return what is fitted, and what the truth predicts, with responses that lack some of the Monte Carlo."""
     logging.disable(logging.WARNING)
     measured = {}
-    with observed(truths, own_monte_carlo(folder, without=part), folder) as observations:
+    with observed(truths, own_monte_carlo(folder, without=parts), folder) as observations:
         for one in truths:
             values, _ = _fitted(one, observations[one.number])
             predicted = by_energy(one, observations[one.number])["predicted"]

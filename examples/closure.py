@@ -348,7 +348,8 @@ def figure_of(found: list[dict[str, Any]]) -> Any:
     from magicpy_assets.plots.canvas import captioned, stamp_simulated
 
     caption = (
-        f"Pulls of {len(bright(found))} simulated skies: parameters (left), fluxes run by run (right); line: normal."
+        f"Pulls: parameters of {len(with_errors(found))} simulated skies (left), fluxes run by run of"
+        f" {len(bright(found))} (right); line: normal."
     )
     figure, bottom = captioned(caption, simulated=True, size=(9.0, 4.2))
     steps = np.linspace(-4, 4, 17)

@@ -288,8 +288,6 @@ def _measured(one: Sky, observations: Any) -> dict[str, Any]:
         "errors": [spectrum.parameter(name)[1] for name in NAMES[one.shape]],
         "covariance": spectrum.covariance[_order(spectrum, one)][:, _order(spectrum, one)].tolist(),
         "significance": spectrum.significance,
-        "excess": spectrum.excess,
-        "converged": spectrum.converged,
         "fluxes": [float(value) for value in points["flux"]],
         "flux_errors": [float(value) for value in points["flux_err"]],
         "flux_limits": [float(value) for value in points["flux_ul"]],
